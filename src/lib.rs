@@ -1,0 +1,9 @@
+//! Seawall keeps sessions with coding agents: durable, supervised, and followed over networks that break.
+//!
+//! The rooms, in the order in which they may use each other (each only those above it):
+
+pub mod domain;
+pub mod wire;
+
+pub mod clock;
+

@@ -1,0 +1,1 @@
+//! Everything that needs real processes, sockets or files. There is nothing to start yet.
