@@ -7,3 +7,5 @@ pub mod wire;
 
 pub mod clock;
 
+pub mod agent;
+
