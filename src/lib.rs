@@ -8,4 +8,5 @@ pub mod wire;
 pub mod clock;
 
 pub mod agent;
+pub mod config;
 

@@ -1,0 +1,158 @@
+//! The configuration: one TOML file over the built-in `config/default.toml`, then `SEAWALL__SECTION__KEY` variables.
+//! Strict: what is unknown, of a wrong type or contradictory is an error that names file, line and key.
+
+mod fault;
+mod load;
+mod place;
+mod print;
+mod read;
+mod rules;
+mod sections;
+mod suggest;
+mod tree;
+mod values;
+
+pub use fault::{ConfigErrors, Fault, Origin};
+pub use place::{NoDataFolder, environment};
+
+use crate::agent::Protocol;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub server: Server,
+    pub admin: Admin,
+    pub auth: Auth,
+    pub store: Store,
+    pub streams: Streams,
+    pub sessions: Sessions,
+    pub supervision: Supervision,
+    pub agents: BTreeMap<String, Agent>,
+    /// Each value with where it came from, in the order of reading.
+    entries: Vec<read::Entry>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub listen: String,
+    /// Names that `Host` may have; empty: the listen address, localhost, 127.0.0.1, `[::1]`.
+    pub hosts: Vec<String>,
+    pub behind_proxy: bool,
+    /// Threads that serve HTTP; 0: one a core.
+    pub workers: usize,
+    pub shutdown_grace: Duration,
+    pub request_timeout: Duration,
+    /// Of messages; every other body may have at most 1 MiB.
+    pub max_body_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// An address, or `unix:PATH`.
+    pub listen: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Auth {
+    pub tokens: Vec<Token>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub name: String,
+    pub role: Role,
+    pub sha256: [u8; 32],
+    /// The profiles it may see; None: all.
+    pub agents: Option<Vec<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    Viewer,
+    Operator,
+    Admin,
+}
+
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The data folder's database; None: in the default data folder.
+    pub path: Option<PathBuf>,
+    pub durability: Durability,
+    pub max_event_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A commit survives the loss of power.
+    Full,
+    /// A commit survives the death of the process; the last ones may be lost with the power.
+    Normal,
+}
+
+#[derive(Clone, Debug)]
+pub struct Streams {
+    pub heartbeat: Duration,
+    pub max_replay_gap: u64,
+    pub sync_interval: Duration,
+    pub sync_batch: usize,
+    pub queue_frames: usize,
+    pub queue_bytes: usize,
+    pub stall_timeout: Duration,
+    pub max_streams: usize,
+    pub max_sessions_per_stream: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    pub max_live: usize,
+    pub max_queued_messages: usize,
+    pub start_timeout: Duration,
+    pub detach_after: Duration,
+    pub detach_timeout: Duration,
+    pub close_grace: Duration,
+    pub suspend_grace: Duration,
+    pub permission_timeout: Duration,
+    pub interrupt_step: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Supervision {
+    pub max_restarts: u32,
+    pub within: Duration,
+    pub backoff_min: Duration,
+    pub backoff_max: Duration,
+}
+
+/// A profile: how one kind of agent is started and spoken to.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub protocol: Protocol,
+    /// A program by path or by name on PATH; of the built-in `demo`, the path of our own binary.
+    pub command: String,
+    pub args: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    /// Keys that a session's `env` may set.
+    pub env_allow: Vec<String>,
+    /// Where sessions run that name no `cwd`; None: the home folder.
+    pub cwd: Option<PathBuf>,
+    /// Folders below which a session's `cwd` may lie; empty: `cwd` only.
+    pub cwd_allow: Vec<PathBuf>,
+    pub user: Option<String>,
+    pub restart: Restart,
+    pub resume_on_start: bool,
+    /// Shorter than `sessions.permission_timeout`; None: that.
+    pub permission_timeout: Option<Duration>,
+    pub escape_newlines: bool,
+    pub max_line_bytes: usize,
+}
+
+/// When a child that ended is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// After a failure, not after an exit with 0 that means completion.
+    OnFailure,
+    /// After every end that was not asked for.
+    Always,
+    /// Never: the session ends with `error`.
+    Never,
+}
