@@ -9,4 +9,5 @@ pub mod clock;
 
 pub mod agent;
 pub mod config;
+pub mod store;
 

@@ -1,0 +1,188 @@
+//! The log in one SQLite file: one writer thread that commits in groups, and a few reader threads. All SQL of the
+//! program is in this room; no decision about sessions ever is.
+//!
+//! ```text
+//!  append, create, delete, watch ──> gate (bounded) ──> writer: begin, stage …, commit ──> feeds ──> answers
+//!  page, session, sessions, …    ──> gate (bounded) ──> readers: one read transaction a call
+//! ```
+
+mod error;
+mod file;
+mod gate;
+mod migrations;
+mod open;
+mod read;
+mod row;
+mod stage;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use super::{
+    Answer, Append, Appended, Create, Created, EventLog, Page, PageQuery, Pending, Receipt,
+    SessionQuery, StoreError, Stored, Watch, feed::Feeds,
+};
+use crate::domain::{MessageId, SessionId, StoreId, session::Queued};
+use bytes::Bytes;
+use gate::{Gate, Job, Write};
+use row::EncodedRow;
+use rusqlite::Connection;
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::{Notify, broadcast, watch};
+
+pub use crate::config::Durability;
+pub use open::OpenError;
+
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// The database file. Its folder must exist; SQLite keeps `-wal` and `-shm` files beside it.
+    pub path: PathBuf,
+    pub durability: Durability,
+    /// Threads that read, each with its own connection; at least one.
+    pub readers: usize,
+    /// How many calls may wait for the writer, and as many for the readers, before the next is refused; at least one.
+    pub queue: usize,
+}
+
+/// The log in one SQLite file. Dropping it ends its threads after they have done what is queued.
+#[derive(Debug)]
+pub struct SqliteLog {
+    store_id: StoreId,
+    gate: Arc<Gate>,
+    feeds: Arc<Feeds>,
+    pages_read: AtomicU64,
+    /// Ends when the writer thread does.
+    writer: watch::Receiver<()>,
+}
+
+impl SqliteLog {
+    /// Opens the database, or makes it where there is none (mode 0600), and starts the threads. Blocks: the whole file
+    /// is checked. What cannot be used is left as it was, byte for byte.
+    pub fn open(options: &SqliteOptions) -> Result<Self, OpenError> {
+        open::open(options)
+    }
+
+    fn write<T>(&self, write: impl FnOnce(Answer<T>) -> Write) -> Pending<T> {
+        let (answer, pending) = Pending::new();
+        self.gate.write(Job::Write(write(answer)));
+        pending
+    }
+
+    fn read<T, Q>(&self, query: Q) -> Pending<T>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (answer, pending) = Pending::<T>::new();
+        self.gate.read(Box::new(move |conn| {
+            // Who asked may have gone away while the call waited; thousands do so when a network breaks.
+            if !answer.is_closed() {
+                let _ = answer.send(conn.and_then(|conn| in_one_moment(conn, query)));
+            }
+        }));
+        pending
+    }
+}
+
+/// Runs `query` in one read transaction: all that it sees is of the same commit.
+fn in_one_moment<T>(
+    conn: &Connection,
+    query: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    // The transaction is rolled back by its drop, in a panic as well, so that the connection can be used again.
+    catch_unwind(AssertUnwindSafe(|| query(&*conn.unchecked_transaction()?)))
+        .unwrap_or_else(|_| Err(StoreError::Unavailable("a read panicked".into())))
+}
+
+impl EventLog for SqliteLog {
+    fn store_id(&self) -> StoreId {
+        self.store_id
+    }
+
+    fn create(&self, create: Create) -> Pending<Created> {
+        let row = EncodedRow::new(&create.session);
+        self.write(|answer| Write::Create(Box::new((create, row)), answer))
+    }
+
+    fn append(&self, append: Append) -> Pending<Appended> {
+        let row = append.row.as_deref().map(EncodedRow::new);
+        self.write(|answer| Write::Append(Box::new((append, row)), answer))
+    }
+
+    fn delete(&self, session: SessionId) -> Pending<bool> {
+        self.write(|answer| Write::Delete(session, answer))
+    }
+
+    fn watch(&self, session: SessionId, notify: Arc<Notify>) -> Pending<Watch> {
+        if self.gate.is_open()
+            && let Some(watch) = self.feeds.join(session, &notify)
+        {
+            return Pending::ready(Ok(watch));
+        }
+        let (answer, pending) = Pending::new();
+        self.gate.write(Job::Watch(session, notify, answer));
+        pending
+    }
+
+    fn page(&self, query: PageQuery) -> Pending<Page> {
+        self.pages_read.fetch_add(1, Ordering::Relaxed);
+        self.read(move |conn| read::page(conn, &query))
+    }
+
+    fn session(&self, session: SessionId) -> Pending<Stored> {
+        self.read(move |conn| read::stored(conn, session))
+    }
+
+    fn sessions(&self, query: SessionQuery) -> Pending<Vec<Stored>> {
+        self.read(move |conn| read::list(conn, &query))
+    }
+
+    fn message(&self, session: SessionId, message: MessageId) -> Pending<Option<Receipt>> {
+        self.read(move |conn| read::receipt(conn, read::key(conn, session)?, &message))
+    }
+
+    fn queued(&self, session: SessionId) -> Pending<Vec<Queued>> {
+        self.read(move |conn| read::queued(conn, session))
+    }
+
+    fn content(&self, session: SessionId, message: MessageId) -> Pending<Option<Bytes>> {
+        self.read(move |conn| read::content(conn, session, &message))
+    }
+
+    fn unfinished(&self) -> Pending<Vec<Stored>> {
+        self.read(read::unfinished)
+    }
+
+    fn probe(&self) -> Pending<()> {
+        self.write(Write::Probe)
+    }
+
+    fn pages_read(&self) -> u64 {
+        self.pages_read.load(Ordering::Relaxed)
+    }
+
+    fn changes(&self) -> broadcast::Receiver<SessionId> {
+        self.feeds.changes()
+    }
+
+    fn closed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut writer = self.writer.clone();
+        Box::pin(async move { while writer.changed().await.is_ok() {} })
+    }
+
+    fn close(&self) -> Pending<()> {
+        let (answer, pending) = Pending::new();
+        self.gate.close(answer);
+        pending
+    }
+}

@@ -1,0 +1,174 @@
+//! The way in: calls become jobs in two bounded queues, one to the writer and one to the readers.
+//! Nothing waits here; a full queue is an answer.
+
+use super::{
+    super::{Answer, Append, Appended, Create, Created, Entry, StoreError, Watch},
+    row::EncodedRow,
+};
+use crate::domain::SessionId;
+use rusqlite::Connection;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+    mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+};
+use tokio::sync::Notify;
+
+/// How many bytes of events and contents may wait for the writer; a single job may always.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What the writer is asked for.
+pub(super) enum Job {
+    Write(Write),
+    Watch(SessionId, Arc<Notify>, Answer<Watch>),
+}
+
+/// What becomes part of a group's transaction.
+pub(super) enum Write {
+    Create(Box<(Create, EncodedRow)>, Answer<Created>),
+    Append(Box<(Append, Option<EncodedRow>)>, Answer<Appended>),
+    Delete(SessionId, Answer<bool>),
+    Probe(Answer<()>),
+    /// Lets a test do to the writer's connection, or thread, what a disk or a defect would.
+    #[cfg(test)]
+    Inject(Box<dyn FnOnce(&Connection) + Send>, Answer<()>),
+}
+
+/// A read, to be called with a reader's connection or with the reason why there is none.
+pub(super) type Read = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
+
+#[derive(Debug)]
+pub(super) struct Gate {
+    state: Mutex<State>,
+    queue: usize,
+    waiting_bytes: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    /// None once closed: the writer and the readers end when they have done what was queued.
+    senders: Option<(SyncSender<Job>, SyncSender<Read>)>,
+    closers: Vec<Answer<()>>,
+}
+
+impl Gate {
+    pub(super) fn new(queue: usize) -> (Self, Receiver<Job>, Receiver<Read>) {
+        let queue = queue.max(1);
+        let ((jobs, job_queue), (reads, read_queue)) = (sync_channel(queue), sync_channel(queue));
+        let state = State { senders: Some((jobs, reads)), closers: Vec::new() };
+        let gate = Self { state: Mutex::new(state), queue, waiting_bytes: AtomicUsize::new(0) };
+        (gate, job_queue, read_queue)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().senders.is_some()
+    }
+
+    /// Hands the job to the writer, or refuses it at once.
+    pub(super) fn write(&self, job: Job) {
+        let bytes = job.bytes();
+        let state = self.lock();
+        let Some((jobs, _)) = &state.senders else {
+            return job.refuse(StoreError::closed());
+        };
+        let waiting = self.waiting_bytes.load(Ordering::Relaxed);
+        if waiting > 0 && waiting + bytes > WAITING_BYTES_MAX {
+            return job.refuse(StoreError::Unavailable(format!(
+                "{waiting} bytes wait already; at most {WAITING_BYTES_MAX} may; try again in a moment"
+            )));
+        }
+        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let refused = match jobs.try_send(job) {
+            Ok(()) => return,
+            Err(TrySendError::Full(job)) => (job, self.full()),
+            Err(TrySendError::Disconnected(job)) => (job, StoreError::closed()),
+        };
+        self.taken(bytes);
+        let (job, error) = refused;
+        job.refuse(error);
+    }
+
+    /// The writer has taken a job of so many bytes.
+    pub(super) fn taken(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Hands the read to the readers, or refuses it at once.
+    pub(super) fn read(&self, read: Read) {
+        let state = self.lock();
+        let Some((_, reads)) = &state.senders else {
+            return read(Err(StoreError::closed()));
+        };
+        match reads.try_send(read) {
+            Ok(()) => {}
+            Err(TrySendError::Full(read)) => read(Err(self.full())),
+            Err(TrySendError::Disconnected(read)) => read(Err(StoreError::closed())),
+        }
+    }
+
+    /// Lets nothing more in; `answer` comes when the writer has ended.
+    pub(super) fn close(&self, answer: Answer<()>) {
+        let mut state = self.lock();
+        if state.senders.take().is_some() {
+            state.closers.push(answer);
+        } else {
+            let _ = answer.send(Err(StoreError::closed()));
+        }
+    }
+
+    /// The writer has ended, in order or not: nothing more gets in, and who waits for a close learns how it went.
+    pub(super) fn ended(&self, result: Result<(), StoreError>) {
+        let mut state = self.lock();
+        state.senders = None;
+        for answer in state.closers.drain(..) {
+            let _ = answer.send(result.clone());
+        }
+    }
+
+    fn full(&self) -> StoreError {
+        let queue = self.queue;
+        StoreError::Unavailable(format!("{queue} calls wait already; try again in a moment"))
+    }
+}
+
+impl Job {
+    /// What it keeps in memory, but for small change.
+    pub(super) fn bytes(&self) -> usize {
+        let (events, accept) = match self {
+            Job::Write(Write::Create(job, _)) => (&job.0.events, &job.0.accept),
+            Job::Write(Write::Append(job, _)) => (&job.0.events, &job.0.accept),
+            _ => return 0,
+        };
+        let content = accept.as_ref().map_or(0, |accept| accept.content.len());
+        content + events.iter().map(Entry::bytes).sum::<usize>()
+    }
+
+    fn refuse(self, error: StoreError) {
+        match self {
+            Job::Write(write) => write.refuse(error),
+            Job::Watch(_, _, answer) => refuse(answer, error),
+        }
+    }
+}
+
+impl Write {
+    pub(super) fn refuse(self, error: StoreError) {
+        match self {
+            Write::Create(_, answer) => refuse(answer, error),
+            Write::Append(_, answer) => refuse(answer, error),
+            Write::Delete(_, answer) => refuse(answer, error),
+            Write::Probe(answer) => refuse(answer, error),
+            #[cfg(test)]
+            Write::Inject(_, answer) => refuse(answer, error),
+        }
+    }
+}
+
+fn refuse<T>(answer: Answer<T>, error: StoreError) {
+    // Whoever asked may not be interested any more.
+    let _ = answer.send(Err(error));
+}

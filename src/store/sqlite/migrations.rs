@@ -1,0 +1,79 @@
+//! The tables, as the list of steps that made them. A step that was released is never changed: the next one is added.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// Stands in the header of the file and says whose it is: "SEAW".
+pub(super) const APPLICATION_ID: i32 = 0x5345_4157;
+
+/// Step `n` brings a database of version `n` to version `n + 1`.
+const STEPS: &[&str] = &[TABLES];
+
+/// An event's key is `k << 32 | seq`: a session's events lie together, in order, and its head is one seek away.
+/// Retention, when it comes, must keep the newest event of each session, since the numbering goes on from it.
+const TABLES: &str = "
+    CREATE TABLE meta (
+        name TEXT PRIMARY KEY,
+        value ANY NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- AUTOINCREMENT: a key is not given out again while events of a deleted session are still being removed.
+    CREATE TABLE sessions (
+        k INTEGER PRIMARY KEY AUTOINCREMENT,
+        id BLOB NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        search TEXT NOT NULL,
+        updated_at INTEGER NOT NULL,
+        row BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX sessions_by_activity ON sessions (updated_at DESC, id);
+    CREATE INDEX sessions_live ON sessions (state) WHERE state <> 'ENDED';
+
+    -- k: what is still to be removed of it; NULL: nothing.
+    CREATE TABLE deleted (
+        id BLOB PRIMARY KEY,
+        k INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deleted_unswept ON deleted (k) WHERE k IS NOT NULL;
+
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        type TEXT NOT NULL,
+        line BLOB NOT NULL
+    ) STRICT;
+
+    CREATE TABLE messages (
+        k INTEGER NOT NULL,
+        message_id TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        status INTEGER NOT NULL,
+        PRIMARY KEY (k, message_id)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Messages that are neither dispatched nor failed, by the key of their event.
+    CREATE TABLE queue (
+        id INTEGER PRIMARY KEY,
+        message_id TEXT NOT NULL,
+        interrupt INTEGER NOT NULL,
+        content BLOB NOT NULL
+    ) STRICT;
+";
+
+/// The version that this program writes.
+pub(super) fn newest() -> i64 {
+    STEPS.len() as i64
+}
+
+/// Brings the database from `version` to the newest; each step is one transaction, so that a crash leaves a version
+/// from which the next start goes on.
+pub(super) fn migrate(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+    for (step, number) in STEPS.iter().zip(1_i64..).filter(|(_, number)| *number > version) {
+        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", number)?;
+        tx.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! The reading half of the SQL. Each function runs within one transaction of its caller's and changes nothing.
+
+use super::{
+    super::{
+        Line, MessageStatus, Page, PageFrom, PageQuery, Receipt, SessionQuery, StoreError, Stored,
+    },
+    row::{EncodedRow, Key, seq},
+};
+use crate::domain::{MessageId, Seq, SessionId, session::Queued};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use std::sync::Arc;
+
+/// A row with its head, floor and queue. The keys are those of [`Key::events`].
+macro_rules! stored_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT row,
+                (SELECT id FROM events WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff
+                    ORDER BY id DESC LIMIT 1),
+                (SELECT id FROM events WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff
+                    ORDER BY id LIMIT 1),
+                (SELECT count(*) FROM queue WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff),
+                k
+            FROM sessions WHERE ",
+            $condition
+        )
+    };
+}
+
+fn decode_stored(row: &Row<'_>) -> rusqlite::Result<Result<Stored, StoreError>> {
+    let head = row.get::<_, Option<i64>>(1)?.map_or(Seq::ZERO, seq);
+    let first = row.get::<_, Option<i64>>(2)?.map_or(head.next(), seq);
+    let queued = row.get(3)?;
+    let key = row.get(4)?;
+    Ok(EncodedRow::decode(row.get_ref(0)?.as_blob()?).map(|session| Stored {
+        key,
+        session: Arc::new(session),
+        head,
+        first,
+        queued,
+    }))
+}
+
+/// The session's key; [`StoreError::Unknown`] or [`StoreError::Deleted`] where it is not there.
+pub(super) fn key(conn: &Connection, session: SessionId) -> Result<Key, StoreError> {
+    let id = session.as_uuid().as_bytes();
+    let key = conn
+        .prepare_cached("SELECT k FROM sessions WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    if let Some(key) = key {
+        return Ok(Key(key));
+    }
+    let was_deleted = conn.prepare_cached("SELECT 1 FROM deleted WHERE id = ?1")?.exists([id])?;
+    Err(if was_deleted { StoreError::Deleted } else { StoreError::Unknown })
+}
+
+pub(super) fn head(conn: &Connection, key: Key) -> rusqlite::Result<Seq> {
+    let newest = conn
+        .prepare_cached(
+            "SELECT id FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(key.events(), |row| row.get(0))
+        .optional()?;
+    Ok(newest.map_or(Seq::ZERO, seq))
+}
+
+fn first(conn: &Connection, key: Key) -> rusqlite::Result<Option<Seq>> {
+    conn.prepare_cached("SELECT id FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1")?
+        .query_row(key.events(), |row| row.get(0))
+        .optional()
+        .map(|oldest| oldest.map(seq))
+}
+
+pub(super) fn stored(conn: &Connection, session: SessionId) -> Result<Stored, StoreError> {
+    let key = key(conn, session)?;
+    conn.prepare_cached(stored_where!("k = ?1"))?.query_row([key.0], decode_stored)?
+}
+
+pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Stored>, StoreError> {
+    // A union, since an OR would read every session there is.
+    let sql = stored_where!(
+        "k IN (SELECT k FROM sessions WHERE state <> 'ENDED' UNION SELECT id >> 32 FROM queue)
+        ORDER BY k"
+    );
+    conn.prepare_cached(sql)?.query_map([], decode_stored)?.map(|row| row?).collect()
+}
+
+pub(super) fn list(conn: &Connection, query: &SessionQuery) -> Result<Vec<Stored>, StoreError> {
+    // One text for every combination of filters: the order by the index is what makes a page cheap, not the filters.
+    let sql = stored_where!(
+        "updated_at <= :before_at AND (updated_at < :before_at OR id > :after_id)
+            AND (:state IS NULL OR state = :state)
+            AND (:agent IS NULL OR agent = :agent)
+            AND (:agents IS NULL OR agent IN (SELECT value FROM json_each(:agents)))
+            AND (:text IS NULL OR instr(search, :text) > 0)
+        ORDER BY updated_at DESC, id LIMIT :limit"
+    );
+    let (before_at, after_id) = match &query.after {
+        Some((at, id)) => (at.as_millis(), id.as_uuid().as_bytes().as_slice()),
+        // Every id comes after the empty one.
+        None => (i64::MAX, [].as_slice()),
+    };
+    conn.prepare_cached(sql)?
+        .query_map(
+            named_params! {
+                ":before_at": before_at,
+                ":after_id": after_id,
+                ":state": query.state.map(|state| state.as_str()),
+                ":agent": query.agent,
+                ":agents": query.agents.as_deref().map(json_array),
+                ":text": query.text.as_ref().map(|text| text.to_ascii_lowercase()),
+                ":limit": count(query.limit),
+            },
+            decode_stored,
+        )?
+        .map(|row| row?)
+        .collect()
+}
+
+pub(super) fn page(conn: &Connection, query: &PageQuery) -> Result<Page, StoreError> {
+    let key = key(conn, query.session)?;
+    let head = head(conn, key)?;
+    let first = first(conn, key)?.unwrap_or(head.next());
+    let ((lowest, highest), is_ascending) = match query.from {
+        PageFrom::After(seq) => ((key.event(seq).saturating_add(1), key.events().1), true),
+        PageFrom::Before(seq) => ((key.events().0, key.event(seq.min(head.next())) - 1), false),
+        PageFrom::Newest => (key.events(), false),
+    };
+    let mut statement = conn.prepare_cached(if is_ascending {
+        "SELECT id, line FROM events WHERE id BETWEEN ?1 AND ?2
+            AND (?3 IS NULL OR type IN (SELECT value FROM json_each(?3))) ORDER BY id LIMIT ?4"
+    } else {
+        "SELECT id, line FROM events WHERE id BETWEEN ?1 AND ?2
+            AND (?3 IS NULL OR type IN (SELECT value FROM json_each(?3))) ORDER BY id DESC LIMIT ?4"
+    })?;
+    let types = (!query.types.is_empty()).then(|| json_array(&query.types));
+    // One more than asked for, to learn whether there is more.
+    let limit = count(query.limit.saturating_add(1));
+    let mut rows = statement.query(params![lowest, highest, types, limit])?;
+
+    let (mut lines, mut bytes, mut has_more) = (Vec::new(), 0, false);
+    while let Some(row) = rows.next()? {
+        let line = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        bytes += line.len();
+        has_more = lines.len() == query.limit || (bytes > query.max_bytes && !lines.is_empty());
+        if has_more {
+            break;
+        }
+        lines.push(Line { seq: seq(row.get(0)?), bytes: Bytes::copy_from_slice(line) });
+    }
+    if !is_ascending {
+        lines.reverse();
+    }
+    Ok(Page { lines, first, head, has_more })
+}
+
+pub(super) fn receipt(
+    conn: &Connection,
+    key: Key,
+    message: &MessageId,
+) -> Result<Option<Receipt>, StoreError> {
+    conn.prepare_cached(
+        "SELECT seq, digest, status FROM messages WHERE k = ?1 AND message_id = ?2",
+    )?
+    .query_row(params![key.0, message.as_str()], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+    })
+    .optional()?
+    .map(|(event_seq, digest, status)| {
+        let status = status_of(status)?;
+        Ok(Receipt { seq: seq(event_seq), digest, status })
+    })
+    .transpose()
+}
+
+pub(super) const fn status_number(status: MessageStatus) -> i64 {
+    match status {
+        MessageStatus::Queued => 0,
+        MessageStatus::Dispatched => 1,
+        MessageStatus::Failed => 2,
+    }
+}
+
+fn status_of(number: i64) -> Result<MessageStatus, StoreError> {
+    match number {
+        0 => Ok(MessageStatus::Queued),
+        1 => Ok(MessageStatus::Dispatched),
+        2 => Ok(MessageStatus::Failed),
+        _ => Err(StoreError::Damaged(format!("a message has the unknown status {number}"))),
+    }
+}
+
+pub(super) fn queued(conn: &Connection, session: SessionId) -> Result<Vec<Queued>, StoreError> {
+    let key = key(conn, session)?;
+    conn.prepare_cached(
+        "SELECT id, message_id, interrupt FROM queue WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    )?
+    .query_map(key.events(), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+    .map(|row| {
+        let (id, message_id, interrupt): (i64, String, bool) = row?;
+        let message_id = MessageId::try_from(message_id)
+            .map_err(|error| StoreError::Damaged(format!("a queued message: {error}")))?;
+        Ok(Queued { message_id, seq: seq(id), interrupt })
+    })
+    .collect()
+}
+
+pub(super) fn content(
+    conn: &Connection,
+    session: SessionId,
+    message: &MessageId,
+) -> Result<Option<Bytes>, StoreError> {
+    let key = key(conn, session)?;
+    let content = conn
+        .prepare_cached(
+            "SELECT content FROM queue WHERE id =
+                (SELECT k << 32 | seq FROM messages WHERE k = ?1 AND message_id = ?2)",
+        )?
+        .query_row(params![key.0, message.as_str()], |row| row.get::<_, Vec<u8>>(0))
+        .optional()?;
+    Ok(content.map(Bytes::from))
+}
+
+/// A list as SQL can take it in one parameter.
+fn json_array(items: &[String]) -> String {
+    serde_json::to_string(items).expect("strings are JSON")
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

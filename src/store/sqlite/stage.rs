@@ -1,0 +1,281 @@
+//! The writing half of the SQL: what each job puts into the group's transaction. Nothing is visible before the writer
+//! has committed it, and nothing here commits.
+
+use super::{
+    super::{
+        Accept, Append, Appended, Create, Created, Entry, LedgerChange, MessageStatus, StoreError,
+        feed::Commit,
+    },
+    read,
+    row::{EncodedRow, Key, SEQ_MAX},
+};
+use crate::domain::{MessageId, Seq, SessionId};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashMap;
+
+/// How many sessions' places are remembered; beyond it all are forgotten and looked up again.
+const PLACES_MAX: usize = 16 * 1024;
+
+/// Why a job was not staged.
+pub(super) enum Stop {
+    /// For a reason of its own, found before it wrote anything: the group goes on without it.
+    Refused(StoreError),
+    /// The transaction cannot be relied on any more: the group fails.
+    Failed(StoreError),
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Stop::Failed(error.into())
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unknown | StoreError::Deleted => Stop::Refused(error),
+            StoreError::Unavailable(_) | StoreError::Damaged(_) => Stop::Failed(error),
+        }
+    }
+}
+
+/// Where a session's next event goes.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    key: Key,
+    head: Seq,
+}
+
+/// The places of the sessions written to lately, as of the transaction that is being staged. After a rollback they
+/// are wrong and have to be forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Places(HashMap<SessionId, Place>);
+
+impl Places {
+    pub(super) fn forget_all(&mut self) {
+        self.0.clear();
+    }
+
+    fn find(&mut self, tx: &Connection, session: SessionId) -> Result<Place, Stop> {
+        if let Some(place) = self.0.get(&session) {
+            return Ok(*place);
+        }
+        let key = read::key(tx, session)?;
+        let place = Place { key, head: read::head(tx, key)? };
+        self.keep(session, place);
+        Ok(place)
+    }
+
+    fn keep(&mut self, session: SessionId, place: Place) {
+        if self.0.len() >= PLACES_MAX {
+            self.0.clear();
+        }
+        self.0.insert(session, place);
+    }
+}
+
+/// What becomes visible with the commit.
+#[derive(Debug)]
+pub(super) enum Change {
+    Committed(SessionId, Commit),
+    Created(SessionId),
+    Deleted(SessionId),
+}
+
+/// Events of one session that were staged.
+#[derive(Default)]
+struct Staged {
+    lines: Vec<Bytes>,
+    /// By how much the queue has changed.
+    queued_change: i32,
+    taken: Vec<(MessageId, Bytes)>,
+}
+
+/// A group's transaction in the making.
+pub(super) struct Stage<'a> {
+    pub(super) tx: &'a Connection,
+    pub(super) places: &'a mut Places,
+    pub(super) changes: &'a mut Vec<Change>,
+}
+
+impl Stage<'_> {
+    pub(super) fn create(&mut self, create: &Create, row: &EncodedRow) -> Result<Created, Stop> {
+        let id = create.session.id;
+        match read::key(self.tx, id) {
+            Ok(_) => return Ok(Created::Exists(Box::new(read::stored(self.tx, id)?))),
+            Err(StoreError::Deleted) => return Ok(Created::Deleted),
+            Err(StoreError::Unknown) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.tx
+            .prepare_cached(
+                "INSERT INTO sessions (id, state, agent, search, updated_at, row)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                id.as_uuid().as_bytes(),
+                row.state,
+                row.agent,
+                row.search,
+                row.updated_at,
+                row.json
+            ])?;
+        let mut place = Place { key: Key(self.tx.last_insert_rowid()), head: Seq::ZERO };
+        // A session that is new has no feed to tell and no queue to take from.
+        self.events(id, &mut place, &create.events)?;
+        if let Some(accept) = &create.accept {
+            self.accept(place, accept)?;
+        }
+        self.places.keep(id, place);
+        self.changes.push(Change::Created(id));
+        Ok(Created::New { head: place.head })
+    }
+
+    pub(super) fn append(
+        &mut self,
+        append: &Append,
+        row: Option<&EncodedRow>,
+    ) -> Result<Appended, Stop> {
+        let mut place = self.places.find(self.tx, append.session)?;
+        if let Some(accept) = &append.accept
+            && let Some(receipt) = read::receipt(self.tx, place.key, &accept.message_id)?
+        {
+            return Ok(Appended::Known(receipt));
+        }
+        let Staged { lines, mut queued_change, taken } =
+            self.events(append.session, &mut place, &append.events)?;
+        if let Some(accept) = &append.accept {
+            self.accept(place, accept)?;
+            queued_change += 1;
+        }
+        if let Some(row) = row {
+            self.row(place.key, row)?;
+        }
+        self.places.keep(append.session, place);
+        let commit = Commit { lines, row: append.row.clone(), queued_change };
+        self.changes.push(Change::Committed(append.session, commit));
+        Ok(Appended::Stored { head: place.head, taken })
+    }
+
+    /// Takes the session away at once and leaves its events to the sweep: a long log must not hold up the writer.
+    pub(super) fn delete(&mut self, session: SessionId) -> Result<bool, Stop> {
+        let key = match read::key(self.tx, session) {
+            Ok(key) => key,
+            Err(StoreError::Unknown | StoreError::Deleted) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        self.tx.prepare_cached("DELETE FROM sessions WHERE k = ?1")?.execute([key.0])?;
+        self.tx
+            .prepare_cached("INSERT INTO deleted (id, k) VALUES (?1, ?2)")?
+            .execute(params![session.as_uuid().as_bytes(), key.0])?;
+        self.places.0.remove(&session);
+        self.changes.push(Change::Deleted(session));
+        Ok(true)
+    }
+
+    /// Writes a page, so that a disk that cannot be written to is found out.
+    pub(super) fn probe(&mut self) -> Result<(), Stop> {
+        self.tx
+            .prepare_cached(
+                "INSERT INTO meta (name, value) VALUES ('probes', 1)
+                    ON CONFLICT (name) DO UPDATE SET value = value + 1",
+            )?
+            .execute([])?;
+        Ok(())
+    }
+
+    /// Numbers and stores events; moves `place` on.
+    fn events(
+        &mut self,
+        session: SessionId,
+        place: &mut Place,
+        events: &[Entry],
+    ) -> Result<Staged, Stop> {
+        if place.head.0 + events.len() as u64 > SEQ_MAX.0 {
+            return Err(Stop::Refused(StoreError::Unavailable(format!(
+                "session {session} has {} events and can have {SEQ_MAX} at most; go on in a new session",
+                place.head
+            ))));
+        }
+        let mut insert =
+            self.tx.prepare_cached("INSERT INTO events (id, type, line) VALUES (?1, ?2, ?3)")?;
+        let mut staged = Staged::default();
+        for entry in events {
+            place.head = place.head.next();
+            // The very bytes that are published are those that are stored.
+            let line = Bytes::from(entry.encoded.line(session, place.head));
+            insert.execute(params![place.key.event(place.head), entry.type_name, &line[..]])?;
+            staged.lines.push(line);
+            let (message_id, status) = match &entry.ledger {
+                None => continue,
+                Some(LedgerChange::Dispatched(id)) => (id, MessageStatus::Dispatched),
+                Some(LedgerChange::Failed(id)) => (id, MessageStatus::Failed),
+            };
+            let Some(content) = self.settle(place.key, message_id, status)? else {
+                continue;
+            };
+            staged.queued_change -= 1;
+            if status == MessageStatus::Dispatched {
+                staged.taken.push((message_id.clone(), content));
+            }
+        }
+        Ok(staged)
+    }
+
+    /// Enters a message in the ledger and the queue, under the seq of the last event.
+    fn accept(&self, place: Place, accept: &Accept) -> Result<(), Stop> {
+        let seq = place.key.event(place.head) & SEQ_MAX.0 as i64;
+        let message_id = accept.message_id.as_str();
+        let status = read::status_number(MessageStatus::Queued);
+        self.tx
+            .prepare_cached(
+                "INSERT INTO messages (k, message_id, seq, digest, status)
+                    VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![place.key.0, message_id, seq, accept.digest, status])?;
+        self.tx
+            .prepare_cached(
+                "INSERT INTO queue (id, message_id, interrupt, content) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                place.key.event(place.head),
+                message_id,
+                accept.interrupt,
+                &accept.content[..]
+            ])?;
+        Ok(())
+    }
+
+    /// Takes a message out of the queue. Its content; None if it had left before.
+    fn settle(
+        &self,
+        key: Key,
+        message: &MessageId,
+        status: MessageStatus,
+    ) -> Result<Option<Bytes>, Stop> {
+        let taken = self
+            .tx
+            .prepare_cached(
+                "DELETE FROM queue WHERE id =
+                    (SELECT k << 32 | seq FROM messages WHERE k = ?1 AND message_id = ?2)
+                    RETURNING content",
+            )?
+            .query_row(params![key.0, message.as_str()], |row| row.get::<_, Vec<u8>>(0))
+            .optional()?;
+        self.tx
+            .prepare_cached("UPDATE messages SET status = ?3 WHERE k = ?1 AND message_id = ?2")?
+            .execute(params![key.0, message.as_str(), read::status_number(status)])?;
+        Ok(taken.map(Bytes::from))
+    }
+
+    fn row(&self, key: Key, row: &EncodedRow) -> Result<(), Stop> {
+        self.tx
+            .prepare_cached(
+                "UPDATE sessions SET state = ?2, agent = ?3, search = ?4, updated_at = ?5, row = ?6
+                    WHERE k = ?1",
+            )?
+            .execute(params![key.0, row.state, row.agent, row.search, row.updated_at, row.json])?;
+        Ok(())
+    }
+}

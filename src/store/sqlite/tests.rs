@@ -1,0 +1,35 @@
+//! What only the SQLite backend does: which files it opens, and how it meets a disk or a thread that fails.
+//! The laws that hold for every backend are in the conformance suite.
+
+mod faults;
+mod opening;
+
+use super::{
+    Durability, OpenError, SqliteLog, SqliteOptions,
+    gate::{Job, Write},
+};
+use crate::store::Pending;
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    (folder, path)
+}
+
+fn options(path: &Path) -> SqliteOptions {
+    SqliteOptions { path: path.to_owned(), durability: Durability::Normal, readers: 1, queue: 64 }
+}
+
+fn open(path: &Path) -> Result<SqliteLog, OpenError> {
+    SqliteLog::open(&options(path))
+}
+
+/// Runs `fault` in the writer, within a group's transaction.
+fn inject(log: &SqliteLog, fault: impl FnOnce(&Connection) + Send + 'static) -> Pending<()> {
+    let (answer, pending) = Pending::new();
+    log.gate.write(Job::Write(Write::Inject(Box::new(fault), answer)));
+    pending
+}

@@ -1,0 +1,262 @@
+//! The writer's thread: takes jobs in groups, commits each group in one transaction, publishes, answers.
+//! It knows no table; what a job writes is staged elsewhere.
+
+use super::{
+    super::{Answer, StoreError, Watch, feed::Feeds},
+    file::Identity,
+    gate::{Gate, Job, Write},
+    read,
+    stage::{Change, Places, Stage, Stop},
+    sweep,
+};
+use crate::domain::SessionId;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::{
+    sync::{
+        Arc, Weak,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
+    time::Duration,
+};
+use tokio::sync::{Notify, watch};
+
+/// How many jobs share one commit, and after how many bytes no more are added to it.
+const GROUP_JOBS: usize = 256;
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
+/// Quiet for so long, the writer copies the write-ahead log into the database: later commits then need not.
+const IDLE: Duration = Duration::from_secs(1);
+
+pub(super) struct Writer {
+    conn: Connection,
+    file: Identity,
+    jobs: Receiver<Job>,
+    feeds: Arc<Feeds>,
+    places: Places,
+    /// Deleted sessions may have left events behind.
+    sweep_due: bool,
+    checkpoint_due: bool,
+    is_failing: bool,
+}
+
+/// Tells a job's caller how the group's commit went, or why the job was refused.
+type Settle = Box<dyn FnOnce(&Result<(), StoreError>)>;
+
+/// The thread's body. However it ends, by a panic too, those who wait for the writer learn of it.
+pub(super) fn run(mut writer: Writer, gate: Weak<Gate>, running: watch::Sender<()>) {
+    let mut end = End { gate, result: Err(StoreError::closed()), _running: running };
+    while let Some(job) = writer.next_job() {
+        let group = writer.gather(job, &end.gate);
+        writer.serve(group);
+    }
+    writer.finish();
+    end.result = Ok(());
+}
+
+/// Tells of the writer's end when it is dropped.
+struct End {
+    gate: Weak<Gate>,
+    result: Result<(), StoreError>,
+    _running: watch::Sender<()>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(gate) = self.gate.upgrade() {
+            gate.ended(self.result.clone());
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        conn: Connection,
+        file: Identity,
+        jobs: Receiver<Job>,
+        feeds: Arc<Feeds>,
+    ) -> Self {
+        Self {
+            conn,
+            file,
+            jobs,
+            feeds,
+            places: Places::default(),
+            sweep_due: true,
+            checkpoint_due: false,
+            is_failing: false,
+        }
+    }
+
+    /// The next job; chores are done while there is none. None once the gate is closed and the queue is empty.
+    fn next_job(&mut self) -> Option<Job> {
+        loop {
+            match self.jobs.try_recv() {
+                Ok(job) => return Some(job),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.sweep_due => self.sweep(),
+                Err(TryRecvError::Empty) if self.checkpoint_due => {
+                    match self.jobs.recv_timeout(IDLE) {
+                        Ok(job) => return Some(job),
+                        Err(RecvTimeoutError::Disconnected) => return None,
+                        Err(RecvTimeoutError::Timeout) => self.checkpoint("PASSIVE"),
+                    }
+                }
+                Err(TryRecvError::Empty) => return self.jobs.recv().ok(),
+            }
+        }
+    }
+
+    /// What queued up while the last group was committed, and no waiting for more.
+    fn gather(&self, first: Job, gate: &Weak<Gate>) -> Vec<Job> {
+        let mut bytes = first.bytes();
+        let mut group = vec![first];
+        while group.len() < GROUP_JOBS && bytes < GROUP_BYTES {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            bytes += job.bytes();
+            group.push(job);
+        }
+        if let Some(gate) = gate.upgrade() {
+            gate.taken(bytes);
+        }
+        group
+    }
+
+    fn serve(&mut self, group: Vec<Job>) {
+        let (mut writes, mut watches) = (Vec::with_capacity(group.len()), Vec::new());
+        for job in group {
+            match job {
+                Job::Write(write) => writes.push(write),
+                Job::Watch(session, notify, answer) => watches.push((session, notify, answer)),
+            }
+        }
+        if !writes.is_empty() {
+            self.commit(writes);
+        }
+        // After the commit: a feed may only be opened at what is committed and published.
+        for (session, notify, answer) in watches {
+            self.watch(session, &notify, answer);
+        }
+    }
+
+    fn commit(&mut self, jobs: Vec<Write>) {
+        let (mut changes, mut settles) = (Vec::new(), Vec::with_capacity(jobs.len()));
+        let mut jobs = jobs.into_iter();
+        let result = self.transact(&mut jobs, &mut changes, &mut settles);
+        match &result {
+            Ok(()) => self.publish(changes),
+            // Rolled back: the heads are those of the disk again.
+            Err(_) => self.places.forget_all(),
+        }
+        self.report(&result);
+        for settle in settles {
+            settle(&result);
+        }
+        if let Err(error) = result {
+            jobs.for_each(|job| job.refuse(error.clone()));
+        }
+    }
+
+    fn transact(
+        &mut self,
+        jobs: &mut impl Iterator<Item = Write>,
+        changes: &mut Vec<Change>,
+        settles: &mut Vec<Settle>,
+    ) -> Result<(), StoreError> {
+        self.file.check()?;
+        let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
+        let mut stage = Stage { tx: &tx, places: &mut self.places, changes };
+        for write in jobs {
+            stage_write(&mut stage, write, settles)?;
+        }
+        // Whatever fails, the transaction is rolled back by its drop.
+        Ok(tx.commit()?)
+    }
+
+    fn publish(&mut self, changes: Vec<Change>) {
+        self.checkpoint_due = true;
+        for change in changes {
+            match change {
+                Change::Committed(session, commit) => self.feeds.publish(session, commit),
+                Change::Created(session) => self.feeds.changed(session),
+                Change::Deleted(session) => {
+                    self.sweep_due = true;
+                    self.feeds.delete(session);
+                }
+            }
+        }
+    }
+
+    /// The callers handle the error; the log says once that it began, and once that it is over.
+    fn report(&mut self, result: &Result<(), StoreError>) {
+        match result {
+            Err(error) if !self.is_failing => log::error!("the log cannot be written: {error}"),
+            Ok(()) if self.is_failing => log::info!("the log can be written again"),
+            _ => {}
+        }
+        self.is_failing = result.is_err();
+    }
+
+    fn watch(&self, session: SessionId, notify: &Arc<Notify>, answer: Answer<Watch>) {
+        let stored = read::stored(&self.conn, session);
+        let _ = answer.send(stored.map(|stored| self.feeds.open(stored, notify)));
+    }
+
+    fn sweep(&mut self) {
+        self.sweep_due = sweep::portion(&self.conn).unwrap_or_else(|error| {
+            // The next deletion, or the next start, tries again.
+            log::warn!("what deleted sessions left behind cannot be removed now: {error}");
+            false
+        });
+    }
+
+    fn checkpoint(&mut self, mode: &str) {
+        self.checkpoint_due = false;
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        // Nothing is lost by a checkpoint that fails: what it would have copied stays in the write-ahead log.
+        if let Err(error) = self.conn.query_row(&sql, [], |_| Ok(())) {
+            log::warn!("the write-ahead log cannot be copied into the database now: {error}");
+        }
+    }
+
+    fn finish(mut self) {
+        self.checkpoint("TRUNCATE");
+        if let Err((_, error)) = self.conn.close() {
+            log::warn!("the database does not close: {error}");
+        }
+    }
+}
+
+fn stage_write(
+    stage: &mut Stage<'_>,
+    write: Write,
+    settles: &mut Vec<Settle>,
+) -> Result<(), StoreError> {
+    match write {
+        Write::Create(job, answer) => settle(answer, stage.create(&job.0, &job.1), settles),
+        Write::Append(job, answer) => settle(answer, stage.append(&job.0, job.1.as_ref()), settles),
+        Write::Delete(session, answer) => settle(answer, stage.delete(session), settles),
+        Write::Probe(answer) => settle(answer, stage.probe(), settles),
+        #[cfg(test)]
+        Write::Inject(fault, answer) => {
+            fault(stage.tx);
+            settle(answer, Ok(()), settles)
+        }
+    }
+}
+
+/// Keeps the answer until the commit. An error only where the group is lost.
+fn settle<T: 'static>(
+    answer: Answer<T>,
+    result: Result<T, Stop>,
+    settles: &mut Vec<Settle>,
+) -> Result<(), StoreError> {
+    let (result, group) = match result {
+        Ok(value) => (Ok(value), Ok(())),
+        Err(Stop::Refused(error)) => (Err(error), Ok(())),
+        Err(Stop::Failed(error)) => (Err(error.clone()), Err(error)),
+    };
+    settles.push(Box::new(move |commit| {
+        // Whoever asked may have gone away; what was asked for is done all the same.
+        let _ = answer.send(commit.clone().and(result));
+    }));
+    group
+}
