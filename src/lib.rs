@@ -9,5 +9,7 @@ pub mod clock;
 
 pub mod agent;
 pub mod config;
+pub mod process;
 pub mod store;
+pub mod supervise;
 
