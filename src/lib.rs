@@ -13,3 +13,5 @@ pub mod process;
 pub mod store;
 pub mod supervise;
 
+pub mod session;
+
