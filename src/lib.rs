@@ -15,3 +15,6 @@ pub mod supervise;
 
 pub mod session;
 
+pub mod registry;
+pub(crate) mod supervisor;
+

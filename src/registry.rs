@@ -1,0 +1,204 @@
+//! The registry: which sessions have an actor, which streams are open and how far they are; the sync tick and the
+//! replay cap. It keeps the book, never the bytes.
+
+pub(crate) mod actor;
+pub mod connections;
+pub mod recovery;
+pub mod replay;
+
+use crate::{
+    domain::{ConnectionId, ContentBlock, MessageId, SessionId},
+    session::{Refusal, Reply, Request},
+    store::Stored,
+};
+use actix::{Addr, Message};
+use actor::RegistryActor;
+use connections::Connection;
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+/// Requests that may be on their way through the actors at a time, over all sessions.
+const ASKS_UNDER_WAY: usize = 8192;
+
+/// A session to be made.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    pub id: SessionId,
+    /// The profile's name.
+    pub agent: String,
+    pub cwd: Option<String>,
+    pub title: Option<String>,
+    pub env: BTreeMap<String, String>,
+    pub message: Option<(MessageId, Vec<ContentBlock>)>,
+    /// SHA-256 over the creating body: the same id with the same digest is the same call again.
+    pub digest: [u8; 32],
+    /// The credential's name.
+    pub by: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreatedSession {
+    pub stored: Stored,
+    /// False where the session was there already.
+    pub is_new: bool,
+    /// The receipt of the first message, if one was given.
+    pub receipt: Option<Reply>,
+}
+
+/// The way to the registry for all who are not actors; survives the registry's restarts.
+#[derive(Clone, Debug)]
+pub struct Registry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    current: watch::Sender<Option<Addr<RegistryActor>>>,
+    draining: watch::Sender<bool>,
+    permits: Semaphore,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    /// A way that leads nowhere until a registry is started.
+    pub fn new() -> Self {
+        Self(Arc::new(Inner {
+            current: watch::Sender::new(None),
+            draining: watch::Sender::new(false),
+            permits: Semaphore::new(ASKS_UNDER_WAY),
+        }))
+    }
+
+    pub(crate) fn set_current(&self, addr: Option<Addr<RegistryActor>>) {
+        self.0.current.send_replace(addr);
+    }
+
+    pub(crate) fn current(&self) -> Option<Addr<RegistryActor>> {
+        self.0.current.borrow().clone()
+    }
+
+    /// Changes when another registry has taken over: streams register anew then.
+    pub(crate) fn generations(&self) -> watch::Receiver<Option<Addr<RegistryActor>>> {
+        self.0.current.subscribe()
+    }
+
+    /// Whether the server takes no new work, and when that changes.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.0.draining.subscribe()
+    }
+
+    pub fn set_draining(&self, draining: bool) {
+        self.0.draining.send_if_modified(|now| std::mem::replace(now, draining) != draining);
+    }
+
+    /// Makes a session, once: the same id and digest again answers with the same session.
+    pub async fn create(&self, new: NewSession) -> Result<CreatedSession, Refusal> {
+        self.call(|answer| actor::Create { new, answer }).await
+    }
+
+    /// Finds the session's actor, or wakes it from its row, and asks it.
+    pub async fn ask(
+        &self,
+        session: SessionId,
+        by: &str,
+        request: Request,
+    ) -> Result<Reply, Refusal> {
+        let by = by.to_owned();
+        self.call(|answer| actor::AskSession { session, by, request, answer }).await
+    }
+
+    /// Puts a stream into the book. The number is the limit that was reached.
+    pub async fn open(&self, connection: Arc<Connection>) -> Result<(), StreamRefusal> {
+        let (answer, opened) = oneshot::channel();
+        self.tell(actor::Open { connection, answer }).await.map_err(|_| StreamRefusal::Busy)?;
+        opened.await.unwrap_or(Err(StreamRefusal::Busy))
+    }
+
+    /// Takes a stream out of the book, and it alone. Never waits.
+    pub fn closed(&self, connection: ConnectionId) {
+        if let Some(registry) = &*self.0.current.borrow() {
+            registry.do_send(actor::Closed { connection });
+        }
+    }
+
+    /// The client goes to the background. False where this credential has no such stream.
+    pub async fn suspend(&self, connection: ConnectionId, credential: &str) -> bool {
+        let (answer, known) = oneshot::channel();
+        let credential = credential.to_owned();
+        let told = self.tell(actor::Suspend { connection, credential, answer }).await;
+        told.is_ok() && known.await.unwrap_or(false)
+    }
+
+    /// Answers when the registry does: shows that it is not stuck.
+    pub async fn probe(&self) -> bool {
+        let (answer, alive) = oneshot::channel();
+        self.tell(actor::Probe { answer }).await.is_ok() && alive.await.is_ok()
+    }
+
+    /// Runs one sync tick now.
+    pub async fn sync(&self) -> Option<actor::TickReport> {
+        let (answer, done) = oneshot::channel();
+        self.tell(actor::Sync { answer: Some(answer) }).await.ok()?;
+        done.await.ok()
+    }
+
+    /// Wakes these sessions for a new run, each when there is a place for it.
+    pub(crate) async fn wake(&self, sessions: Vec<SessionId>) {
+        // Without a registry there is nobody to run them either.
+        let _ = self.tell(actor::WakeAll { sessions }).await;
+    }
+
+    /// Ends all streams with `bye`, then all children, and answers when every session is in the log as ended.
+    pub(crate) async fn shut_down(&self, grace: std::time::Duration) {
+        let (answer, done) = oneshot::channel();
+        if self.tell(actor::ShutDown { grace, answer }).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    async fn call<M, T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> M,
+    ) -> Result<T, Refusal>
+    where
+        M: Message<Result = ()> + Send + 'static,
+        RegistryActor: actix::Handler<M>,
+    {
+        // Mailboxes do not bound what do_send puts into them, so the work is bounded here.
+        let Ok(_permit) = self.0.permits.try_acquire() else {
+            return Err(Refusal::Busy { limit: ASKS_UNDER_WAY });
+        };
+        let (answer, result) = oneshot::channel();
+        self.tell(message(answer)).await?;
+        result.await.unwrap_or(Err(Refusal::Interrupted))
+    }
+
+    async fn tell<M>(&self, message: M) -> Result<(), Refusal>
+    where
+        M: Message<Result = ()> + Send + 'static,
+        RegistryActor: actix::Handler<M>,
+    {
+        let mut current = self.0.current.subscribe();
+        // Between two registries the way leads nowhere for a moment.
+        let registry = current
+            .wait_for(|addr| addr.is_some())
+            .await
+            .ok()
+            .and_then(|addr| addr.clone())
+            .ok_or(Refusal::Interrupted)?;
+        registry.do_send(message);
+        Ok(())
+    }
+}
+
+/// Why a stream is not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRefusal {
+    /// `streams.max_streams` are open.
+    Full { limit: usize },
+    /// The registry is being restarted.
+    Busy,
+}

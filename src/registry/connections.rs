@@ -1,0 +1,137 @@
+//! The book of open streams: who, which sessions, how far. A connection is shared between its stream, which moves
+//! the cursors, and the registry, which reads them and leaves orders; both sides only touch atomics.
+
+use crate::{
+    domain::{ConnectionId, Seq, SessionId, Timestamp},
+    registry::replay::Progress,
+    store::Watch,
+    wire::api::ByeReason,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
+};
+use tokio::sync::Notify;
+
+/// One open stream.
+#[derive(Debug)]
+pub struct Connection {
+    pub id: ConnectionId,
+    /// The name of the credential that opened it.
+    pub credential: String,
+    pub opened_at: Timestamp,
+    pub followed: Vec<Followed>,
+    /// Wakes the stream, whatever the reason.
+    pub notify: Arc<Notify>,
+    suspended: AtomicBool,
+    closing: AtomicU8,
+    progress_at: AtomicI64,
+}
+
+/// A session on a stream.
+#[derive(Debug)]
+pub struct Followed {
+    pub watch: Watch,
+    cursor: AtomicU64,
+    /// The stream is to move to the head, with a gap.
+    jump: AtomicBool,
+    gone: AtomicBool,
+}
+
+impl Followed {
+    pub fn new(watch: Watch, cursor: Seq) -> Self {
+        Self {
+            watch,
+            cursor: AtomicU64::new(cursor.0),
+            jump: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    pub fn session(&self) -> SessionId {
+        self.watch.session()
+    }
+
+    pub fn progress(&self) -> Progress {
+        // The cursor first: it may only seem further behind than it is.
+        let cursor = Seq(self.cursor.load(Ordering::Acquire));
+        Progress { cursor, head: self.watch.head() }
+    }
+
+    pub fn moved_to(&self, cursor: Seq) {
+        self.cursor.store(cursor.0, Ordering::Release);
+    }
+
+    pub fn order_jump(&self) {
+        self.jump.store(true, Ordering::Release);
+    }
+
+    pub fn take_jump(&self) -> bool {
+        self.jump.swap(false, Ordering::AcqRel)
+    }
+
+    /// The stream dropped this session.
+    pub fn set_gone(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+}
+
+impl Connection {
+    pub fn new(
+        id: ConnectionId,
+        credential: String,
+        followed: Vec<Followed>,
+        notify: Arc<Notify>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            credential,
+            opened_at: now,
+            followed,
+            notify,
+            suspended: AtomicBool::new(false),
+            closing: AtomicU8::new(0),
+            progress_at: AtomicI64::new(now.as_millis()),
+        }
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Acquire)
+    }
+
+    /// True where it was not suspended before.
+    pub(crate) fn suspend(&self) -> bool {
+        let is_new = !self.suspended.swap(true, Ordering::AcqRel);
+        self.notify.notify_one();
+        is_new
+    }
+
+    /// Asks the stream to say goodbye and end.
+    pub fn close(&self, reason: ByeReason) {
+        let code = 1 + BYE_REASONS.iter().position(|other| *other == reason).unwrap_or(0) as u8;
+        self.closing.store(code, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    pub fn closing(&self) -> Option<ByeReason> {
+        let code = usize::from(self.closing.load(Ordering::Acquire));
+        code.checked_sub(1).and_then(|index| BYE_REASONS.get(index).copied())
+    }
+
+    /// The socket took something.
+    pub fn progressed(&self, now: Timestamp) {
+        self.progress_at.store(now.as_millis(), Ordering::Release);
+    }
+
+    pub fn progressed_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.progress_at.load(Ordering::Acquire))
+    }
+}
+
+const BYE_REASONS: [ByeReason; 4] =
+    [ByeReason::Shutdown, ByeReason::Deleted, ByeReason::Slow, ByeReason::Revoked];
