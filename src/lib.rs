@@ -18,3 +18,5 @@ pub mod session;
 pub mod registry;
 pub(crate) mod supervisor;
 
+pub mod http;
+

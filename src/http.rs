@@ -1,0 +1,71 @@
+//! The HTTP faces: the public API under `/v1`, and the admin listener's health checks. They know sessions; sessions do
+//! not know them.
+
+pub mod admin;
+pub mod auth;
+mod body;
+mod control;
+pub mod error;
+mod gate;
+mod history;
+mod host;
+mod messages;
+mod openapi;
+mod query;
+mod routes;
+mod sessions;
+mod stream;
+mod target;
+
+pub use routes::configure;
+pub use sessions::view;
+
+use crate::{
+    clock::Clock,
+    config::{Config, Token},
+    registry::Registry,
+    store::EventLog,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// The largest body of a call that takes no message.
+const BODY_MAX: usize = 1 << 20;
+
+/// What the handlers work with; the server puts it into `app_data` as `web::Data<App>`.
+pub struct App {
+    pub log: Arc<dyn EventLog>,
+    pub registry: Registry,
+    pub config: Arc<Config>,
+    pub clock: Clock,
+    pub(crate) tokens: auth::Tokens,
+    hosts: host::Hosts,
+    /// The OpenAPI document; it does not change while the server runs.
+    document: Bytes,
+}
+
+impl App {
+    /// `first_token`: the one of [`auth::bootstrap`], valid only while `config` has none.
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        registry: Registry,
+        config: Arc<Config>,
+        clock: Clock,
+        first_token: Option<Token>,
+    ) -> Self {
+        let first_token = first_token.filter(|_| config.auth.tokens.is_empty());
+        let tokens = config.auth.tokens.iter().cloned().chain(first_token);
+        Self {
+            tokens: auth::Tokens::new(tokens),
+            hosts: host::Hosts::new(&config.server),
+            document: openapi::document(),
+            log,
+            registry,
+            config,
+            clock,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Who asks, and what that allows: a handler that takes an [`Operator`] cannot run without one. Which session a
+//! credential may see is asked by `target`.
+
+mod bootstrap;
+
+pub use bootstrap::{BootstrapError, bootstrap};
+
+use super::{App, error::Failure};
+use crate::{
+    config::{Role, Token},
+    wire::problem::ErrorCode,
+};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use sha2::{Digest, Sha256};
+use std::{
+    future::{Ready, ready},
+    ops::Deref,
+    sync::Arc,
+};
+use subtle::ConstantTimeEq;
+
+/// A credential that was checked.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Unique; the author in events.
+    pub name: Arc<str>,
+    pub role: Role,
+    /// The profiles it may see; None: all.
+    pub agents: Option<Arc<[String]>>,
+}
+
+impl Credential {
+    pub fn sees(&self, agent: &str) -> bool {
+        self.agents.as_ref().is_none_or(|agents| agents.iter().any(|name| name == agent))
+    }
+}
+
+/// The tokens that are valid, by their digests.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens(Vec<([u8; 32], Credential)>);
+
+impl Tokens {
+    pub(super) fn new(tokens: impl Iterator<Item = Token>) -> Self {
+        let credential = |token: Token| {
+            let agents = token.agents.map(Arc::from);
+            (token.sha256, Credential { name: token.name.into(), role: token.role, agents })
+        };
+        Self(tokens.map(credential).collect())
+    }
+
+    /// The credential of a token. All digests are compared, each in the same time, so that the time taken tells
+    /// nothing about how near a guess was.
+    pub(crate) fn find(&self, token: &str) -> Option<&Credential> {
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let matches = |known: &[u8; 32]| bool::from(known.ct_eq(&digest));
+        self.0.iter().fold(
+            None,
+            |found, (known, credential)| {
+                if matches(known) { Some(credential) } else { found }
+            },
+        )
+    }
+}
+
+/// A role that was asked for and is held. Every power is the credential that has it.
+pub trait Power: Deref<Target = Credential> + Sized + 'static {
+    const ROLE: Role;
+
+    fn held_by(credential: Credential) -> Self;
+}
+
+/// The power `P` of the request's credential.
+///
+/// # Errors
+/// 401 without a valid credential, 403 without the role.
+pub(super) fn authorize<P: Power>(request: &HttpRequest) -> Result<P, Failure> {
+    let app = request.app_data::<web::Data<App>>();
+    let app = app.ok_or_else(|| Failure::internal("the application's data is missing"))?;
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let (first, second) = (headers.next(), headers.next());
+    let token = first.filter(|_| second.is_none()).and_then(|value| bearer(value.to_str().ok()?));
+    let refused = || {
+        let detail =
+            "the call needs `Authorization: Bearer TOKEN` with a token that this server knows";
+        Failure::new(ErrorCode::Unauthorized, detail)
+    };
+    let credential = token.and_then(|token| app.tokens.find(token)).ok_or_else(refused)?;
+    if credential.role < P::ROLE {
+        let detail = format!(
+            "the call needs the role {:?}, the credential has {:?}",
+            P::ROLE,
+            credential.role
+        );
+        return Err(Failure::new(ErrorCode::Forbidden, detail.to_lowercase()));
+    }
+    Ok(P::held_by(credential.clone()))
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+macro_rules! power {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(Credential);
+
+        impl Power for $name {
+            const ROLE: Role = Role::$name;
+
+            fn held_by(credential: Credential) -> Self {
+                Self(credential)
+            }
+        }
+
+        impl Deref for $name {
+            type Target = Credential;
+
+            fn deref(&self) -> &Credential {
+                &self.0
+            }
+        }
+
+        impl FromRequest for $name {
+            type Error = Failure;
+            type Future = Ready<Result<Self, Failure>>;
+
+            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                ready(authorize(request))
+            }
+        }
+    };
+}
+
+power!(
+    /// May read and follow.
+    Viewer
+);
+power!(
+    /// May also create, send, withdraw, interrupt, stop, answer, resume, rename and delete.
+    Operator
+);
+power!(
+    /// May do everything.
+    Admin
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(name: &str, secret: &str, agents: Option<&[&str]>) -> Token {
+        Token {
+            name: name.into(),
+            role: Role::Viewer,
+            sha256: Sha256::digest(secret).into(),
+            agents: agents.map(|agents| agents.iter().map(|agent| (*agent).into()).collect()),
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_by_its_digest_alone() {
+        let tokens = Tokens::new([token("ann", "a", None), token("bob", "b", None)].into_iter());
+        assert_eq!(tokens.find("a").map(|found| &*found.name), Some("ann"));
+        assert_eq!(tokens.find("b").map(|found| &*found.name), Some("bob"));
+        assert!(tokens.find("c").is_none());
+        assert!(tokens.find("").is_none());
+    }
+
+    #[test]
+    fn a_limited_credential_sees_its_profiles_only() {
+        let tokens =
+            Tokens::new([token("ann", "a", Some(&["demo"])), token("bob", "b", None)].into_iter());
+        let [ann, bob] = ["a", "b"].map(|secret| tokens.find(secret).unwrap());
+        assert!(ann.sees("demo") && !ann.sees("demo2"));
+        assert!(bob.sees("demo2"));
+    }
+
+    #[test]
+    fn the_scheme_is_bearer_in_any_case() {
+        for (header, expected) in [
+            ("Bearer x", Some("x")),
+            ("bearer  x ", Some("x")),
+            ("Basic x", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("x", None),
+        ] {
+            assert_eq!(bearer(header), expected, "{header}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The OpenAPI document, made from the handlers' own types. It describes and decides nothing.
+
+mod streams;
+
+use super::{App, control, history, messages, sessions};
+use crate::wire::problem::{ErrorCode, Problem};
+use actix_web::{HttpResponse, http::header::ContentType, web::Data};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use utoipa::{
+    IntoParams, IntoResponses, Modify, OpenApi,
+    openapi::{
+        ContentBuilder, Ref, RefOr, Response, ResponseBuilder,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Seawall", description = "Long-lived sessions with coding agents"),
+    paths(
+        serve,
+        sessions::list, sessions::create, sessions::get, sessions::rename, sessions::delete,
+        history::events,
+        messages::send, messages::withdraw,
+        control::interrupt, control::stop, control::resume, control::answer_permission, control::answer_question,
+        streams::sessions, streams::session, streams::list, streams::suspend,
+    ),
+    components(schemas(Problem, ErrorCode)),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// The document as JSON.
+pub(super) fn document() -> Bytes {
+    let json = Document::openapi().to_json().expect("the document has string keys only");
+    Bytes::from(json)
+}
+
+/// This document
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "meta", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+pub(super) async fn serve(app: Data<App>) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(app.document.clone())
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is there to be described")]
+pub(super) struct InSession {
+    /// The session.
+    id: uuid::Uuid,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is there to be described")]
+pub(super) struct InMessage {
+    /// The session.
+    id: uuid::Uuid,
+    /// The message, as its sender named it.
+    message_id: String,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is there to be described")]
+pub(super) struct InRequest {
+    /// The session.
+    id: uuid::Uuid,
+    /// The permission or the question.
+    request_id: String,
+}
+
+/// Groups of refusals that calls share, to be named among a call's responses.
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident: $($code:ident)+;)+) => {$(
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                by_status(&[$(ErrorCode::$code),+])
+            }
+        }
+    )+};
+}
+
+refusals! {
+    /// Of every call that needs a credential.
+    Guarded: Unauthorized ForeignHost Internal StoreUnavailable Draining Interrupted;
+    /// Of calls that need more than the role `viewer`.
+    Operating: Forbidden;
+    /// Of calls on something that has to be there.
+    Present: NotFound;
+    WithQuery: InvalidQuery;
+    WithBody: InvalidBody RequestTimeout TooLarge UnsupportedMediaType;
+    NotCreated: Conflict Gone UnknownAgent;
+    Taken: Conflict;
+    MessageTaken: MessageConflict;
+    TooLate: AlreadyDispatched;
+    Closed: PermissionClosed;
+    /// Of calls that need a place.
+    Busy: QueueFull TooManySessions;
+    /// Of calls that open a stream.
+    Crowded: TooManyStreams;
+}
+
+fn by_status(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>> {
+    let mut words: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for code in codes {
+        let word =
+            serde_json::to_value(code).ok().and_then(|word| word.as_str().map(str::to_owned));
+        words.entry(code.status()).or_default().push(format!("`{}`", word.unwrap_or_default()));
+    }
+    let response = |(status, words): (u16, Vec<String>)| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new().description(words.join(", "));
+        (status.to_string(), response.content("application/problem+json", content).build().into())
+    };
+    words.into_iter().map(response).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::routes, *};
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    fn operations() -> Vec<(String, String, Value)> {
+        let document: Value = serde_json::from_slice(&document()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let operations = paths.iter().flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().iter();
+            methods
+                .map(|(method, operation)| (path.clone(), method.to_uppercase(), operation.clone()))
+        });
+        operations.collect()
+    }
+
+    #[test]
+    fn the_document_has_the_paths_that_are_served_and_no_others() {
+        let described: BTreeSet<_> =
+            operations().into_iter().map(|(path, method, _)| (path, method)).collect();
+        assert_eq!(described, routes::served());
+    }
+
+    #[test]
+    fn every_call_names_the_refusals_that_its_kind_has() {
+        for (path, method, operation) in operations() {
+            let has = |status: &str| operation["responses"].get(status).is_some();
+            if path == "/v1/openapi.json" {
+                continue;
+            }
+            let mut needed = vec!["401", "421", "500", "503"];
+            if method != "GET" && !path.starts_with("/v1/connections") {
+                needed.push("403");
+            }
+            if path.contains("{id}") {
+                needed.push("404");
+            }
+            if operation.get("requestBody").is_some() {
+                needed.extend(["400", "408", "413", "415"]);
+            }
+            for status in needed {
+                assert!(has(status), "{method} {path} lacks {status}");
+            }
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let named: BTreeSet<_> =
+                parameters.iter().filter_map(|found| found["name"].as_str()).collect();
+            for part in path.split(['{', '}']).skip(1).step_by(2) {
+                assert!(named.contains(part), "{method} {path} does not describe {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn visit(value: &Value, found: &mut BTreeSet<String>) {
+            match value {
+                Value::Object(map) => {
+                    found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                    map.values().for_each(|value| visit(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| visit(value, found)),
+                _ => {}
+            }
+        }
+        let document: Value = serde_json::from_slice(&document()).unwrap();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+        let mut references = BTreeSet::new();
+        visit(&document, &mut references);
+        assert!(references.contains("#/components/schemas/Problem"));
+        for reference in references {
+            let pointer = reference.trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

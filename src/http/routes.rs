@@ -1,0 +1,121 @@
+//! Every path of the public API on one screen. What the calls take and answer stands at their handlers.
+
+use super::{control, error::Failure, gate, history, messages, openapi, sessions, stream};
+use crate::wire::problem::ErrorCode;
+use actix_web::{
+    FromRequest, Handler, HttpResponse, Resource, Responder, Route,
+    http::Method,
+    middleware::from_fn,
+    web::{self, ServiceConfig},
+};
+use std::future::ready;
+
+fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/v1/openapi.json", openapi::serve),
+        get("/v1/sessions", sessions::list),
+        post("/v1/sessions", sessions::create),
+        // Before `{id}`, which would take it for an id.
+        get("/v1/sessions/stream", stream::list),
+        get("/v1/sessions/{id}", sessions::get),
+        patch("/v1/sessions/{id}", sessions::rename),
+        delete("/v1/sessions/{id}", sessions::delete),
+        get("/v1/sessions/{id}/events", history::events),
+        get("/v1/sessions/{id}/stream", stream::session),
+        post("/v1/sessions/{id}/messages", messages::send),
+        delete("/v1/sessions/{id}/messages/{message_id}", messages::withdraw),
+        post("/v1/sessions/{id}/interrupt", control::interrupt),
+        post("/v1/sessions/{id}/stop", control::stop),
+        post("/v1/sessions/{id}/resume", control::resume),
+        post("/v1/sessions/{id}/permissions/{request_id}", control::answer_permission),
+        post("/v1/sessions/{id}/questions/{request_id}", control::answer_question),
+        get("/v1/stream", stream::sessions),
+        post("/v1/connections/{id}/suspend", stream::suspend),
+    ]
+}
+
+/// Adds the public API. Needs `web::Data<App>` in the application's data.
+pub fn configure(config: &mut ServiceConfig) {
+    let mut scope = web::scope("").default_service(web::to(unknown_path));
+    for resource in resources(endpoints()) {
+        scope = scope.service(resource);
+    }
+    config.service(scope.wrap(from_fn(gate::public)));
+}
+
+pub(super) async fn unknown_path() -> Result<HttpResponse, Failure> {
+    Err(Failure::new(ErrorCode::NotFound, "there is no such path; /v1/openapi.json names all"))
+}
+
+/// A method on a path.
+pub(super) struct Endpoint {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    route: Route,
+}
+
+/// One resource for each path, in the order of their first mention; other methods are answered with 405.
+pub(super) fn resources(endpoints: Vec<Endpoint>) -> Vec<Resource> {
+    let mut paths: Vec<(&str, Vec<Endpoint>)> = Vec::new();
+    for endpoint in endpoints {
+        match paths.iter_mut().find(|(path, _)| *path == endpoint.path) {
+            Some((_, same)) => same.push(endpoint),
+            None => paths.push((endpoint.path, vec![endpoint])),
+        }
+    }
+    let resource = |(path, endpoints): (&str, Vec<Endpoint>)| {
+        let methods: Vec<_> =
+            endpoints.iter().map(|endpoint| endpoint.method.to_string()).collect();
+        let allow = methods.join(", ");
+        let other =
+            web::to(move || ready(Err::<HttpResponse, _>(Failure::method_not_allowed(&allow))));
+        let resource = web::resource(path).default_service(other);
+        endpoints.into_iter().fold(resource, |resource, endpoint| resource.route(endpoint.route))
+    };
+    paths.into_iter().map(resource).collect()
+}
+
+pub(super) fn get<F, Args>(path: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Endpoint { method: Method::GET, path, route: web::get().to(handler) }
+}
+
+fn post<F, Args>(path: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Endpoint { method: Method::POST, path, route: web::post().to(handler) }
+}
+
+fn patch<F, Args>(path: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Endpoint { method: Method::PATCH, path, route: web::patch().to(handler) }
+}
+
+fn delete<F, Args>(path: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Endpoint { method: Method::DELETE, path, route: web::delete().to(handler) }
+}
+
+/// The paths with their methods, for the test that compares them with the document.
+#[cfg(test)]
+pub(super) fn served() -> std::collections::BTreeSet<(String, String)> {
+    endpoints()
+        .into_iter()
+        .map(|endpoint| (endpoint.path.into(), endpoint.method.to_string()))
+        .collect()
+}
