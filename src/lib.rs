@@ -18,5 +18,6 @@ pub mod session;
 pub mod registry;
 pub(crate) mod supervisor;
 
+pub mod client;
 pub mod http;
 

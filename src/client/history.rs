@@ -1,0 +1,64 @@
+//! A range of a session's stored events, page by page, oldest first. What is live is the stream's.
+
+use super::{Client, ClientError, EventQuery};
+use crate::domain::{Seq, SessionId};
+use serde_json::value::RawValue;
+
+/// How many events to ask for at once; the server ends a page of large ones early.
+const PAGE: u32 = 1000;
+
+/// Reads the events after one seq up to and with another, or up to the head.
+#[derive(Debug)]
+pub struct History {
+    client: Client,
+    session: SessionId,
+    cursor: Seq,
+    upto: Option<Seq>,
+    done: bool,
+}
+
+impl Client {
+    /// The stored events with `after < seq <= upto`; without `upto`: up to the head at the time of the last page.
+    pub fn history(&self, session: SessionId, after: Seq, upto: Option<Seq>) -> History {
+        let done = upto.is_some_and(|upto| upto <= after);
+        History { client: self.clone(), session, cursor: after, upto, done }
+    }
+}
+
+impl History {
+    /// The next page as the stored lines; None after the last.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<Box<RawValue>>>, ClientError> {
+        if self.done {
+            return Ok(None);
+        }
+        let query =
+            EventQuery { after: Some(self.cursor), limit: Some(PAGE), ..Default::default() };
+        let page = self.client.events(self.session, &query).await?;
+        let mut lines = Vec::with_capacity(page.events.len());
+        for line in page.events {
+            let seq = self.seq_of(&line)?;
+            if self.upto.is_some_and(|upto| seq > upto) {
+                self.done = true;
+                break;
+            }
+            self.cursor = seq;
+            lines.push(line);
+        }
+        // A page without events has nothing to go on from, whatever it says of more.
+        self.done |= !page.has_more || lines.is_empty() || Some(self.cursor) == self.upto;
+        Ok(Some(lines))
+    }
+
+    /// The seq of the last event that was read.
+    pub fn cursor(&self) -> Seq {
+        self.cursor
+    }
+
+    fn seq_of(&self, line: &RawValue) -> Result<Seq, ClientError> {
+        #[derive(serde::Deserialize)]
+        struct Numbered {
+            seq: Seq,
+        }
+        self.client.parse::<Numbered>(line.get().as_bytes()).map(|numbered| numbered.seq)
+    }
+}
