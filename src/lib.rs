@@ -21,3 +21,6 @@ pub(crate) mod supervisor;
 pub mod client;
 pub mod http;
 
+pub mod server;
+
+pub mod cli;

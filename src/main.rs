@@ -1,6 +1,5 @@
-//! The `seawall` program. Its commands come with the rooms they need.
+//! The `seawall` program: everything it does is in the library.
 
 fn main() -> std::process::ExitCode {
-    eprintln!("seawall: this build has no commands yet");
-    std::process::ExitCode::FAILURE
+    seawall::cli::run(std::env::args_os().collect())
 }

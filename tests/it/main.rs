@@ -1,1 +1,22 @@
-//! Everything that needs real processes, sockets or files. There is nothing to start yet.
+//! Everything that needs real processes, sockets or files.
+
+// A test that finds nothing to unwrap has failed, as it should.
+#![allow(clippy::unwrap_used)]
+
+mod agents;
+mod cli;
+mod config;
+mod crash;
+mod detach;
+mod house;
+mod permissions;
+mod process;
+mod security;
+mod sends;
+mod sessions;
+mod smoke;
+mod start;
+mod streams;
+mod supervision;
+mod support;
+mod turns;

@@ -1,0 +1,324 @@
+//! The composition root: makes one server of all rooms, in the contract's order of start, and takes it down again.
+//! Two servers may run in one process; a test gives each its clock and its port.
+
+mod lock;
+
+use crate::{
+    clock::Clock,
+    config::{Config, Token},
+    http::{self, App, auth},
+    process::{child::Launcher, sweep::sweep},
+    registry::{
+        Registry,
+        recovery::{self, Recovered},
+    },
+    session::actor::Surroundings,
+    store::{
+        EventLog, StoreError,
+        sqlite::{OpenError, SqliteLog, SqliteOptions},
+    },
+    supervisor::{Arbiters, Supervisor, TakeDown},
+};
+use actix::{Addr, Arbiter};
+use actix_web::{
+    App as WebApp, HttpServer,
+    dev::{Extensions, ServerHandle},
+    rt::net::TcpStream,
+    web::Data,
+};
+use lock::DataLock;
+use std::{
+    any::Any,
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// Connections that may wait to be accepted: with a short queue, a storm of reconnects meets SYN retransmits of 1 s
+/// (measured: 1,000 connects at once take 0.1 s with 4096 places and 1.1 s with 128).
+const BACKLOG: i32 = 4096;
+/// How long a request's head may take to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connections have at the end, when all sessions have ended, to take what was written to them. A reader that
+/// takes nothing must not keep the log from being closed.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Threads that read the store.
+const STORE_READERS: usize = 2;
+/// Calls that may wait for the store.
+const STORE_QUEUE: usize = 16 * 1024;
+
+/// What a server is made of.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    pub config: Arc<Config>,
+    /// Where database, lock and first token are; made if it is not there.
+    pub data: PathBuf,
+    pub launcher: Launcher,
+    pub clock: Clock,
+    /// Threads for sessions; 0: the caller's, so that one thread owns the order of things.
+    pub session_threads: usize,
+}
+
+/// A server that runs. Dropped without [`Server::stop`], it is gone as by a crash.
+pub struct Server {
+    public: SocketAddr,
+    admin: Option<SocketAddr>,
+    registry: Registry,
+    log: Arc<dyn EventLog>,
+    http: Vec<ServerHandle>,
+    supervisor: Addr<Supervisor>,
+    threads: Vec<Arbiter>,
+    fatal: mpsc::Receiver<String>,
+    _lock: DataLock,
+}
+
+/// Why a server does not start. Each says what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the data folder {}: {error}; make it writable for the server, or set store.path to another place", path.display())]
+    DataFolder { path: PathBuf, error: io::Error },
+    #[error("the data folder {} is in use by the server with process id {pid}; stop that one, or set store.path to another place", path.display())]
+    InUse { path: PathBuf, pid: String },
+    #[error(
+        "cannot listen on {address} ({key}): {error}; choose another address or stop what listens there"
+    )]
+    Listen { key: &'static str, address: String, error: io::Error },
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("the store cannot be read: {0}")]
+    Recovery(#[from] StoreError),
+    #[error(transparent)]
+    FirstToken(#[from] auth::BootstrapError),
+    #[error("cannot serve: {0}")]
+    Serve(io::Error),
+}
+
+enum AdminListener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Server {
+    /// Starts a server within the caller's actix system. When this returns it accepts requests.
+    pub async fn start(options: ServerOptions) -> Result<Self, StartError> {
+        let ServerOptions { config, data, launcher, clock, session_threads } = options;
+        let lock = DataLock::take(&data)?;
+        let public = listen("server.listen", &config.server.listen)?;
+        let admin = listen_admin(&config.admin.listen)?;
+        let log = open_store(&config, &data)?;
+        let first_token = first_token(&config, &data)?;
+        sweep_leftovers(&*log).await;
+        let recovered = recovery::recover(&*log, &config, &clock).await?;
+        report(&recovered);
+
+        let around =
+            Arc::new(Surroundings { log: log.clone(), clock: clock.clone(), config, launcher });
+        let threads: Vec<_> = (0..session_threads).map(|_| Arbiter::new()).collect();
+        let arbiters = Arbiters::new(threads.iter().map(Arbiter::handle).collect());
+        let registry = Registry::new();
+        let (fatal_sender, fatal) = mpsc::channel(1);
+        let supervisor =
+            Supervisor::start(around.clone(), registry.clone(), arbiters, fatal_sender.clone());
+        let writer_gone = log.closed();
+        tokio::spawn(async move {
+            writer_gone.await;
+            // Full means that another cause was told before.
+            let _ = fatal_sender.try_send("the log's writer ended".into());
+        });
+
+        let app = Data::new(App::new(
+            log.clone(),
+            registry.clone(),
+            around.config.clone(),
+            clock,
+            first_token,
+        ));
+        let public_address = public.local_addr().map_err(StartError::Serve)?;
+        let admin_address = match &admin {
+            AdminListener::Tcp(listener) => listener.local_addr().ok(),
+            AdminListener::Unix(_) => None,
+        };
+        let http = vec![
+            serve_public(app.clone(), public).map_err(StartError::Serve)?,
+            serve_admin(app, admin).map_err(StartError::Serve)?,
+        ];
+        registry.wake(recovered.resume).await;
+        Ok(Self {
+            public: public_address,
+            admin: admin_address,
+            registry,
+            log,
+            http,
+            supervisor,
+            threads,
+            fatal,
+            _lock: lock,
+        })
+    }
+
+    /// Where clients connect.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Where the admin calls are, unless that is a unix socket.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.log
+    }
+
+    /// Waits for a failure that the server cannot live with, and says which.
+    pub async fn failed(&mut self) -> String {
+        match self.fatal.recv().await {
+            Some(cause) => cause,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes no new work, says goodbye to streams, gives running turns and children `grace`, and ends.
+    pub async fn stop(self, grace: Duration) {
+        self.registry.set_draining(true);
+        self.registry.shut_down(grace).await;
+        let stopped = futures_util::future::join_all(self.http.iter().map(|http| http.stop(true)));
+        if tokio::time::timeout(LAST_WORDS, stopped).await.is_err() {
+            log::info!("connections that take nothing are cut");
+        }
+        self.supervisor.do_send(TakeDown);
+        if let Err(error) = self.log.close().await {
+            log::error!(error:%; "the log does not close");
+        }
+        for thread in self.threads {
+            thread.stop();
+        }
+    }
+}
+
+fn open_store(config: &Config, data: &Path) -> Result<Arc<dyn EventLog>, StartError> {
+    let path = config.store.path.clone().unwrap_or_else(|| data.join("seawall.db"));
+    let options = SqliteOptions {
+        path,
+        durability: config.store.durability,
+        readers: STORE_READERS,
+        queue: STORE_QUEUE,
+    };
+    Ok(Arc::new(SqliteLog::open(&options)?))
+}
+
+fn first_token(config: &Config, data: &Path) -> Result<Option<Token>, StartError> {
+    if !config.auth.tokens.is_empty() {
+        return Ok(None);
+    }
+    let token = auth::bootstrap(data)?;
+    log::info!(
+        "no token is configured; the one in {} is valid until one is",
+        data.join("token").display()
+    );
+    Ok(Some(token))
+}
+
+/// Ends what an earlier server of this store left running, before anything of it is started again.
+async fn sweep_leftovers(log: &dyn EventLog) {
+    let store = log.store_id();
+    let swept = tokio::task::spawn_blocking(move || sweep(store)).await;
+    for process in swept.unwrap_or_default() {
+        log::warn!(pid = process.pid, name = process.name; "a process of an earlier run was still there and was killed");
+    }
+}
+
+fn report(recovered: &Recovered) {
+    if recovered.closed > 0 {
+        log::info!(closed = recovered.closed, resumed = recovered.resume.len(); "sessions of an earlier run were closed in the log");
+    }
+    for (session, error) in &recovered.failed {
+        log::error!(session:%, error:%; "a session of an earlier run cannot be closed in the log");
+    }
+}
+
+// Listeners
+
+fn listen(key: &'static str, address: &str) -> Result<TcpListener, StartError> {
+    let refused = |error| StartError::Listen { key, address: address.into(), error };
+    let listener = TcpListener::bind(address).map_err(refused)?;
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| refused(error.into()))?;
+    Ok(listener)
+}
+
+fn listen_admin(address: &str) -> Result<AdminListener, StartError> {
+    let Some(path) = address.strip_prefix("unix:") else {
+        return listen("admin.listen", address).map(AdminListener::Tcp);
+    };
+    let refused =
+        |error| StartError::Listen { key: "admin.listen", address: address.into(), error };
+    // A socket that nobody answers is left over from a crash; the lock tells that it was ours.
+    if std::os::unix::net::UnixStream::connect(path).is_err() {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
+            _ => {}
+        }
+    }
+    let listener = UnixListener::bind(path).map_err(refused)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(refused)?;
+    Ok(AdminListener::Unix(listener))
+}
+
+fn serve_public(app: Data<App>, listener: TcpListener) -> io::Result<ServerHandle> {
+    let workers = match app.config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let stall = app.config.streams.stall_timeout;
+    let grace = app.config.server.shutdown_grace;
+    let server =
+        HttpServer::new(move || WebApp::new().app_data(app.clone()).configure(http::configure))
+            .workers(workers)
+            .disable_signals()
+            .client_request_timeout(HEAD_TIMEOUT)
+            // A reader that closes is gone at once, and not when the next ping but one cannot be written.
+            .h1_allow_half_closed(false)
+            .shutdown_timeout(grace.as_secs().max(1))
+            .on_connect(move |socket, _: &mut Extensions| set_up_socket(socket, stall))
+            .listen(listener)?
+            .run();
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
+}
+
+fn serve_admin(app: Data<App>, listener: AdminListener) -> io::Result<ServerHandle> {
+    let server = HttpServer::new(move || {
+        WebApp::new().app_data(app.clone()).configure(http::admin::configure)
+    })
+    .workers(1)
+    .disable_signals()
+    .client_request_timeout(HEAD_TIMEOUT)
+    .shutdown_timeout(1);
+    let server = match listener {
+        AdminListener::Tcp(listener) => server.listen(listener)?,
+        AdminListener::Unix(listener) => server.listen_uds(listener)?,
+    };
+    let server = server.run();
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
+}
+
+/// Frames are small and wanted at once; and a peer that takes nothing for the stall limit is cut by the kernel, also
+/// while nobody polls the connection for it has a full buffer.
+fn set_up_socket(socket: &dyn Any, stall: Duration) {
+    let Some(socket) = socket.downcast_ref::<TcpStream>() else { return };
+    let millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
+    // Without these options the connection works too, only less well.
+    let _ = socket.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(socket, millis);
+}

@@ -1,0 +1,11 @@
+//! The streams as their readers see them: what comes, in which order, after which cut, and what it costs.
+
+mod burst;
+mod handshake;
+mod list;
+mod reconnect;
+mod replay;
+mod scope;
+mod start;
+mod support;
+mod watching;

@@ -1,0 +1,102 @@
+//! What is on disk and on the wire, as bytes: the lines of history, the frames of streams, the database itself. For
+//! tests that ask whether two of them agree.
+
+use super::{Api, Sse, within};
+use rusqlite::Connection;
+use seawall::wire::api::EventPage;
+use serde_json::Value;
+use std::{fs, path::Path};
+
+impl Api {
+    /// All lines of a session as history pages hold them, byte for byte.
+    pub(crate) async fn lines(&self, id: &str) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        loop {
+            let after = lines.len();
+            let path = format!("/v1/sessions/{id}/events?after={after}&limit=1000");
+            let response =
+                within("a page", self.request("GET", &path).send()).await.expect("a page");
+            let text = within("a body", response.text()).await.expect("a body");
+            let page: EventPage = serde_json::from_str(&text).expect("a page");
+            lines.extend(page.events.iter().map(|event| event.get().to_owned()));
+            if !page.has_more {
+                return lines;
+            }
+        }
+    }
+}
+
+impl Sse {
+    /// The lines of log events as they are streamed, until `wanted` are there or the stream ends.
+    pub(crate) async fn lines(&mut self, wanted: usize) -> Vec<String> {
+        let collect = async {
+            let mut lines = Vec::new();
+            while lines.len() < wanted {
+                let Some(frame) = self.next().await else { break };
+                assert_ne!(frame.event, "gap", "{:?}", String::from_utf8_lossy(&frame.data));
+                if frame.event == "message" {
+                    lines.push(String::from_utf8(frame.data.to_vec()).expect("UTF-8"));
+                }
+            }
+            lines
+        };
+        // Pings keep a stream going that has nothing to say.
+        within("so many lines", collect).await
+    }
+}
+
+/// A session as the database has it.
+#[derive(Debug)]
+pub(crate) struct StoredSession {
+    /// The row, as JSON.
+    pub(crate) row: Value,
+    /// The row's own column.
+    pub(crate) state: String,
+    pub(crate) events: Vec<Value>,
+}
+
+/// Reads a copy of the database of a server that is not running, so that looking changes nothing.
+pub(crate) fn read_database(folder: &Path) -> Vec<StoredSession> {
+    let copy = tempfile::tempdir().expect("a folder");
+    for name in ["seawall.db", "seawall.db-wal"] {
+        let from = folder.join("data").join(name);
+        if from.exists() {
+            fs::copy(from, copy.path().join(name)).expect("a copy");
+        }
+    }
+    let conn = Connection::open(copy.path().join("seawall.db")).expect("a database");
+    let mut sessions = conn.prepare("SELECT k, state, row FROM sessions").expect("the table");
+    let mut lines =
+        conn.prepare("SELECT line FROM events WHERE id >> 32 = ?1 ORDER BY id").expect("the table");
+    let parse = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).expect("JSON");
+    sessions
+        .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)))
+        .expect("rows")
+        .map(|row| {
+            let (key, state, row) = row.expect("a row");
+            let events = lines
+                .query_map([key], |row| row.get(0))
+                .expect("rows")
+                .map(|line| parse(line.expect("a row")))
+                .collect();
+            StoredSession { row: parse(row), state, events }
+        })
+        .collect()
+}
+
+/// The text of all integration tests, for the test that asks whether one is there.
+pub(crate) fn read_tests() -> String {
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")];
+    let mut text = String::new();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text += &fs::read_to_string(path).expect("text");
+            }
+        }
+    }
+    text
+}
