@@ -42,8 +42,9 @@ async fn grandchildren_that_flee_by_setsid_and_double_fork_are_killed_and_listed
 
 #[actix::test]
 async fn a_process_that_runs_from_its_pid_is_caught() {
-    // It gives up by itself: a test that is killed must not leave it behind for ever.
-    let runner = "import os,time\nend=time.monotonic()+30\nprint('runs', flush=True)\nwhile time.monotonic()<end:\n  if os.fork(): os._exit(0)\n";
+    // It gives up by itself, so that a killed test leaves nothing behind, and takes its time: a flood of new pids wraps
+    // around, and other tests would meet theirs again.
+    let runner = "import os,select,time\nend=time.monotonic()+30\nprint('runs', flush=True)\nwhile time.monotonic()<end:\n  if os.fork(): os._exit(0)\n  select.select([],[],[],0.002)\n";
     let mut run = sh(&format!("setsid python3 -c \"{runner}\" & exec cat")).await;
     run.heard(1).await;
     run.order(Order::Kill);
