@@ -79,6 +79,10 @@ pub struct Store {
     pub path: Option<PathBuf>,
     pub durability: Durability,
     pub max_event_bytes: usize,
+    /// Older events are removed; None: none is too old.
+    pub retention_age: Option<Duration>,
+    /// Of each session the newest so many events are kept; None: all.
+    pub retention_events: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ pub(crate) mod actor;
 pub mod connections;
 pub mod recovery;
 pub mod replay;
+pub(crate) mod retention;
 
 use crate::{
     domain::{ConnectionId, ContentBlock, MessageId, SessionId},

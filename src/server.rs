@@ -11,6 +11,7 @@ use crate::{
     registry::{
         Registry,
         recovery::{self, Recovered},
+        retention,
     },
     session::actor::Surroundings,
     store::{
@@ -130,6 +131,7 @@ impl Server {
             let _ = fatal_sender.try_send("the log's writer ended".into());
         });
 
+        let retention = retention::keep(log.clone(), around.config.clone(), around.clock.clone());
         let app = Data::new(App::new(
             log.clone(),
             registry.clone(),
@@ -146,6 +148,7 @@ impl Server {
             serve_public(app.clone(), public).map_err(StartError::Serve)?,
             serve_admin(app, admin).map_err(StartError::Serve)?,
         ];
+        actix::spawn(retention);
         registry.wake(recovered.resume).await;
         Ok(Self {
             public: public_address,

@@ -15,7 +15,7 @@ pub mod memory;
 pub mod sqlite;
 
 use crate::domain::{
-    Draft, MessageId, Seq, Session, SessionId, State, StoreId, content::ContentDigest,
+    Draft, MessageId, Seq, Session, SessionId, State, StoreId, Timestamp, content::ContentDigest,
     event::EncodedDraft, session::Queued,
 };
 use bytes::Bytes;
@@ -48,6 +48,9 @@ pub use feed::{Snapshot, Watch};
 ///    `message.failed` is appended.
 /// 10. **Refusal leaves no trace.** An error of `append` or `create` means that nothing was stored; a dropped
 ///     [`Pending`] says nothing about the outcome.
+/// 11. **Pruned from below.** `prune` takes a session's oldest events and no others: the first one moves up, head and
+///     numbering stay. Never taken are the newest event, a queued message's `user.message` and what came after it, and
+///     what came since the append whose row first had open work ([`Session::has_open_work`]). The ledger stays.
 ///
 /// A call that names a session answers [`StoreError::Unknown`] where there never was one and [`StoreError::Deleted`]
 /// where there was; [`EventLog::create`] and [`EventLog::delete`] say so in their answers.
@@ -63,6 +66,10 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Removes a session with all it has; its id is remembered as deleted. False where there was none.
     fn delete(&self, session: SessionId) -> Pending<bool>;
+
+    /// Removes the events that `retention` does not keep, in the background, a little at a time; answers when it has
+    /// been through all sessions.
+    fn prune(&self, retention: Retention) -> Pending<Pruned>;
 
     /// Follows a session: the head, the newest lines and the row in memory, kept new by every commit.
     fn watch(&self, session: SessionId, notify: Arc<Notify>) -> Pending<Watch>;
@@ -103,6 +110,55 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Commits what is queued, then closes. Later calls answer [`StoreError::Unavailable`].
     fn close(&self) -> Pending<()>;
+}
+
+/// Which events are kept; what is needed still is kept whatever this says (law 11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Older events may go; None: none is too old.
+    pub since: Option<Timestamp>,
+    /// Of each session the newest so many stay, and the others may go; None: none is too many.
+    pub events: Option<u64>,
+}
+
+/// What a call of [`EventLog::prune`] took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub sessions: u64,
+    pub events: u64,
+}
+
+impl Retention {
+    /// The lowest seq that has to stay of a session with events `first..=head`; `needed` is the lowest that something
+    /// under way needs. `ts` tells when an event happened, as far as that is known.
+    fn floor<E>(
+        &self,
+        (first, head): (Seq, Seq),
+        needed: Option<Seq>,
+        mut ts: impl FnMut(Seq) -> Result<Option<Timestamp>, E>,
+    ) -> Result<Seq, E> {
+        let mut floor = first;
+        if let Some(events) = self.events {
+            floor = floor.max(Seq((head.0 + 1).saturating_sub(events.max(1))));
+        }
+        if let Some(since) = self.since {
+            // Times grow with the seq, but for steps of the clock. What has no time is kept.
+            let mut is_old = |seq| Ok(ts(seq)?.is_some_and(|ts| ts < since));
+            let (mut low, mut high) = (floor, head);
+            // Mostly not even the first one is too old.
+            if is_old(low)? {
+                while low < high {
+                    let middle = Seq(low.0 + (high.0 - low.0) / 2);
+                    match is_old(middle)? {
+                        true => low = middle.next(),
+                        false => high = middle,
+                    }
+                }
+            }
+            floor = low;
+        }
+        Ok(floor.min(needed.unwrap_or(head)).min(head))
+    }
 }
 
 /// A result on its way. Dropping it does not undo what was asked for.
@@ -303,7 +359,7 @@ pub struct SessionQuery {
     /// Only sessions of these profiles.
     pub agents: Option<Vec<String>>,
     /// Only sessions that come after this one in the order of the list.
-    pub after: Option<(crate::domain::Timestamp, SessionId)>,
+    pub after: Option<(Timestamp, SessionId)>,
     pub limit: usize,
 }
 

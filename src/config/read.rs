@@ -4,7 +4,7 @@
 use super::{
     fault::{Fault, Origin},
     tree::{Node, Table, Value, parse_value},
-    values::{Shape, absolute, duration, expected, plain, size, text, texts},
+    values::{Shape, absolute, duration, expected, number, plain, size, text, texts},
 };
 use std::{
     cell::RefCell, collections::BTreeMap, collections::BTreeSet, ops::RangeInclusive,
@@ -139,14 +139,15 @@ impl<'r> Section<'r> {
     where
         T: Default + TryFrom<u32>,
     {
-        self.get(key, Shape::Bare, |value| {
-            let (least, most) = (range.start(), range.end());
-            let number = value.as_integer().and_then(|number| u32::try_from(number).ok());
-            number
-                .filter(|number| range.contains(number))
-                .and_then(|number| T::try_from(number).ok())
-                .ok_or_else(|| expected(&format!("a whole number from {least} to {most}"), value))
-        })
+        self.get(key, Shape::Bare, |value| number(value, &range))
+    }
+
+    pub(super) fn optional_number(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
+        self.find(key, Shape::Bare, |value| number(value, &range))
     }
 
     pub(super) fn duration(&self, key: &'static str, range: RangeInclusive<Duration>) -> Duration {

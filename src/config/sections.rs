@@ -74,8 +74,10 @@ pub(super) fn store(section: Section<'_>) -> Store {
         path: section.optional_path("path"),
         durability: section.word("durability", &durabilities, &[]).unwrap_or(Durability::Full),
         max_event_bytes: section.size("max_event_bytes", KIB..=64 * MIB),
+        retention_age: section.optional_duration("retention_age", MILLI..=YEAR * 100),
+        retention_events: section.optional_number("retention_events", 1..=u32::MAX),
     };
-    section.finish(&["url", "retention_age", "retention_events", "backup_dir"]);
+    section.finish(&["url", "backup_dir"]);
     store
 }
 

@@ -81,6 +81,20 @@ pub(super) fn absolute(path: String) -> Result<PathBuf, String> {
     Err(format!("expected an absolute path, got {path:?}"))
 }
 
+pub(super) fn number<T: TryFrom<u32>>(
+    value: &toml::Value,
+    range: &RangeInclusive<u32>,
+) -> Result<T, String> {
+    let number = value.as_integer().and_then(|number| u32::try_from(number).ok());
+    number
+        .filter(|number| range.contains(number))
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            expected(&format!("a whole number from {least} to {most}"), value)
+        })
+}
+
 pub(super) fn duration(
     value: &toml::Value,
     range: &RangeInclusive<Duration>,

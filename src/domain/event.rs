@@ -309,6 +309,9 @@ impl Draft {
 /// `{"session_id":"<36>","seq":<20>,`
 const LINE_HEAD_MAX: usize = 16 + 36 + 8 + 20 + 1;
 
+/// So much of a line holds its `ts`: after the head comes `"run":<10>,"ts":"<24>"`.
+pub const LINE_TIMESTAMP_END: usize = LINE_HEAD_MAX + 17 + 32;
+
 impl EncodedDraft {
     /// The line of the event: one JSON object, without a line end.
     pub fn line(&self, session: SessionId, seq: Seq) -> Vec<u8> {
@@ -327,6 +330,13 @@ impl EncodedDraft {
     pub fn is_empty(&self) -> bool {
         false
     }
+}
+
+/// When a stored event happened. None: the line is not one that [`EncodedDraft::line`] wrote.
+pub fn line_timestamp(line: &[u8]) -> Option<Timestamp> {
+    // The field stands in the head, before any text of somebody else's.
+    let head = String::from_utf8_lossy(&line[..line.len().min(LINE_TIMESTAMP_END)]);
+    head.split_once("\"ts\":\"")?.1.split_once('"')?.0.parse().ok()
 }
 
 /// Cuts the longest strings below `data` until `excess` bytes of JSON are gone, and marks `data` as truncated.

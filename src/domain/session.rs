@@ -111,6 +111,11 @@ impl Session {
         }
     }
 
+    /// Something is under way that a later event will end: what began it must not be forgotten before.
+    pub fn has_open_work(&self) -> bool {
+        self.turn.is_some() || !self.permissions.is_empty() || !self.questions.is_empty()
+    }
+
     /// Adds one event. True where the session changed, so that its row has to be stored with the event; deltas
     /// within an open block change nothing.
     pub fn apply(&mut self, draft: &Draft) -> bool {

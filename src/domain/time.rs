@@ -12,6 +12,11 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// So much earlier, as far back as there are timestamps.
+    pub fn before(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     pub const fn as_millis(self) -> i64 {
         self.0
     }

@@ -6,6 +6,7 @@ mod ledger;
 mod lifecycle;
 mod list;
 mod pages;
+mod pruning;
 pub(super) mod sample;
 mod watches;
 mod writes;

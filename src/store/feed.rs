@@ -238,6 +238,13 @@ impl Feeds {
         wake(&mut live);
     }
 
+    /// Older events were removed. Nobody is woken: who reads the log again sees it there.
+    pub(crate) fn pruned(&self, session: SessionId, first: Seq) {
+        if let Some(feed) = self.get(session) {
+            feed.lock().first = first;
+        }
+    }
+
     /// Tells all who follow the session that it is gone.
     pub(crate) fn delete(&self, session: SessionId) {
         self.changed(session);

@@ -3,14 +3,18 @@
 
 use super::{
     Accept, Append, Appended, Create, Created, Entry, EventLog, LedgerChange, Line, MessageStatus,
-    Page, PageFrom, PageQuery, Pending, Receipt, SessionQuery, StoreError, Stored, Watch,
+    Page, PageFrom, PageQuery, Pending, Pruned, Receipt, Retention, SessionQuery, StoreError,
+    Stored, Watch,
     feed::{Commit, Feeds},
 };
-use crate::domain::{MessageId, Seq, Session, SessionId, StoreId, session::Queued};
+use crate::domain::{
+    MessageId, Seq, Session, SessionId, StoreId, event::line_timestamp, session::Queued,
+};
 use bytes::Bytes;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    convert::Infallible,
     future::Future,
     pin::Pin,
     sync::{
@@ -44,8 +48,11 @@ struct State {
 struct Log {
     key: u32,
     row: Arc<Session>,
-    /// The event `n` at `n - 1`.
-    events: Vec<Event>,
+    /// Without those that were pruned; the first one is the event `first`.
+    events: VecDeque<Event>,
+    first: Seq,
+    /// The first event of the append whose row first had open work; None: it has none.
+    open_from: Option<Seq>,
     ledger: BTreeMap<MessageId, Message>,
 }
 
@@ -133,7 +140,28 @@ impl State {
 
 impl Log {
     fn head(&self) -> Seq {
-        Seq(self.events.len() as u64)
+        Seq(self.first.0 - 1 + self.events.len() as u64)
+    }
+
+    /// Takes over the row that came with the event `from` and those after it.
+    fn set_row(&mut self, row: Arc<Session>, from: Seq) {
+        self.open_from = row.has_open_work().then(|| self.open_from.unwrap_or(from));
+        self.row = row;
+    }
+
+    /// Removes what `retention` does not keep; how many events that was.
+    fn prune(&mut self, retention: &Retention) -> u64 {
+        let queued = self.queued().first().map(|message| message.seq);
+        let needed = self.open_from.into_iter().chain(queued).min();
+        let ts = |seq: Seq| {
+            let event = &self.events[(seq.0 - self.first.0) as usize];
+            Ok::<_, Infallible>(line_timestamp(&event.line))
+        };
+        let Ok(floor) = retention.floor((self.first, self.head()), needed, ts);
+        let removed = floor.0 - self.first.0;
+        self.events.drain(..removed as usize);
+        self.first = floor;
+        removed
     }
 
     fn stored(&self) -> Stored {
@@ -141,7 +169,7 @@ impl Log {
             key: self.key,
             session: self.row.clone(),
             head: self.head(),
-            first: Seq(1),
+            first: self.first,
             queued: self.queued().len() as u32,
         }
     }
@@ -172,7 +200,7 @@ impl Log {
         for entry in events {
             let line = Bytes::from(entry.encoded.line(session, self.head().next()));
             lines.push(line.clone());
-            self.events.push(Event { type_name: entry.type_name, line });
+            self.events.push_back(Event { type_name: entry.type_name, line });
             let (message_id, status) = match &entry.ledger {
                 None => continue,
                 Some(LedgerChange::Dispatched(id)) => (id, MessageStatus::Dispatched),
@@ -197,7 +225,7 @@ impl Log {
     }
 
     fn page(&self, query: &PageQuery) -> Page {
-        let numbered = (1..).map(Seq).zip(&self.events);
+        let numbered = (self.first.0..).map(Seq).zip(&self.events);
         let mut wanted: Vec<Line> = numbered
             .filter(|(seq, event)| {
                 let is_in_range = match query.from {
@@ -226,7 +254,7 @@ impl Log {
         if !is_ascending {
             wanted.reverse();
         }
-        Page { lines: wanted, first: Seq(1), head: self.head(), has_more }
+        Page { lines: wanted, first: self.first, head: self.head(), has_more }
     }
 }
 
@@ -262,8 +290,14 @@ impl EventLog for MemoryLog {
             }
             let row = Arc::new(create.session);
             state.keys_given += 1;
-            let mut log =
-                Log { key: state.keys_given, row, events: Vec::new(), ledger: BTreeMap::new() };
+            let mut log = Log {
+                key: state.keys_given,
+                open_from: row.has_open_work().then_some(Seq(1)),
+                row,
+                events: VecDeque::new(),
+                first: Seq(1),
+                ledger: BTreeMap::new(),
+            };
             log.add(&create.events, create.accept.as_ref());
             let head = log.head();
             state.sessions.insert(id, log);
@@ -281,9 +315,10 @@ impl EventLog for MemoryLog {
                 return Ok(Appended::Known(message.receipt));
             }
             let queued_before = log.queued().len() as i32;
+            let from = log.head().next();
             let (lines, taken) = log.add(&append.events, append.accept.as_ref());
             if let Some(row) = &append.row {
-                log.row = row.clone();
+                log.set_row(row.clone(), from);
             }
             let queued_change = log.queued().len() as i32 - queued_before;
             let head = log.head();
@@ -300,6 +335,21 @@ impl EventLog for MemoryLog {
                 self.feeds.delete(session);
             }
             Ok(was_there)
+        })
+    }
+
+    fn prune(&self, retention: Retention) -> Pending<Pruned> {
+        self.write(|state| {
+            let mut pruned = Pruned::default();
+            for (session, log) in &mut state.sessions {
+                let removed = log.prune(&retention);
+                if removed > 0 {
+                    pruned.sessions += 1;
+                    pruned.events += removed;
+                    self.feeds.pruned(*session, log.first);
+                }
+            }
+            Ok(pruned)
         })
     }
 

@@ -11,6 +11,7 @@ mod file;
 mod gate;
 mod migrations;
 mod open;
+mod prune;
 mod read;
 mod row;
 mod stage;
@@ -20,8 +21,8 @@ mod tests;
 mod writer;
 
 use super::{
-    Answer, Append, Appended, Create, Created, EventLog, Page, PageQuery, Pending, Receipt,
-    SessionQuery, StoreError, Stored, Watch, feed::Feeds,
+    Answer, Append, Appended, Create, Created, EventLog, Page, PageQuery, Pending, Pruned, Receipt,
+    Retention, SessionQuery, StoreError, Stored, Watch, feed::Feeds,
 };
 use crate::domain::{MessageId, SessionId, StoreId, session::Queued};
 use bytes::Bytes;
@@ -121,6 +122,12 @@ impl EventLog for SqliteLog {
 
     fn delete(&self, session: SessionId) -> Pending<bool> {
         self.write(|answer| Write::Delete(session, answer))
+    }
+
+    fn prune(&self, retention: Retention) -> Pending<Pruned> {
+        let (answer, pending) = Pending::new();
+        self.gate.write(Job::Prune(retention, answer));
+        pending
     }
 
     fn watch(&self, session: SessionId, notify: Arc<Notify>) -> Pending<Watch> {

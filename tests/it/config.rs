@@ -8,7 +8,7 @@ use crate::support::read_tests;
 use std::collections::BTreeSet;
 
 /// Each key with the test that sees it act; several keys may share one.
-const SEEN: [(&str, &str); 47] = [
+const SEEN: [(&str, &str); 49] = [
     ("server.listen", "a_port_that_is_taken_is_named_with_its_key_and_no_database_is_made"),
     ("server.hosts", "only_the_configured_names_are_answered"),
     ("server.behind_proxy", "an_address_of_the_network_needs_a_proxy_with_tls"),
@@ -21,6 +21,11 @@ const SEEN: [(&str, &str); 47] = [
     ("store.path", "every_test_keeps_its_database_in_its_own_folder"),
     ("store.durability", WITHOUT_EFFECT_ON_WHAT_IS_SEEN),
     ("store.max_event_bytes", "an_event_over_the_limit_is_cut_and_says_so"),
+    ("store.retention_age", "events_of_a_certain_age_are_removed"),
+    (
+        "store.retention_events",
+        "a_cursor_below_the_retained_floor_gets_a_gap_and_the_rest_that_fits_the_cap",
+    ),
     ("streams.heartbeat", "silence_is_broken_after_the_configured_heartbeat"),
     ("streams.max_replay_gap", "one_event_more_than_the_replay_cap_is_a_gap"),
     ("streams.sync_interval", WITHOUT_EFFECT_ON_WHAT_IS_SEEN),

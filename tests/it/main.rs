@@ -11,6 +11,7 @@ mod detach;
 mod house;
 mod permissions;
 mod process;
+mod retention;
 mod security;
 mod sends;
 mod sessions;

@@ -3,7 +3,7 @@
 use super::{Subject, sample};
 use crate::{
     domain::{Seq, State, Timestamp},
-    store::{PageFrom, PageQuery, SessionQuery},
+    store::{PageFrom, PageQuery, Retention, SessionQuery},
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 enum Step {
     Create(u64),
-    Append { session: u64, events: usize },
+    Append { session: u64, events: usize, at: i64 },
     Send { session: u64, message: u8 },
     Dispatch { session: u64, message: u8 },
     Fail { session: u64, message: u8 },
-    Update { session: u64, at: i64, state: usize },
+    Update { session: u64, at: i64, state: usize, runs: bool },
+    Prune { since: Option<i64>, events: Option<u64> },
     Delete(u64),
     Page { session: u64, from: PageFrom, limit: usize, max_bytes: usize, typed: bool },
     List { limit: usize, at: Option<(i64, u64)>, state: Option<usize> },
@@ -32,16 +33,18 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         2 => session.clone().prop_map(Step::Create),
-        4 => (session.clone(), 0..4_usize)
-            .prop_map(|(session, events)| Step::Append { session, events }),
+        4 => (session.clone(), 0..4_usize, 0..9_i64)
+            .prop_map(|(session, events, at)| Step::Append { session, events, at }),
         4 => (session.clone(), 0..4_u8)
             .prop_map(|(session, message)| Step::Send { session, message }),
         2 => (session.clone(), 0..4_u8)
             .prop_map(|(session, message)| Step::Dispatch { session, message }),
         2 => (session.clone(), 0..4_u8)
             .prop_map(|(session, message)| Step::Fail { session, message }),
-        2 => (session.clone(), 0..5_i64, 0..7_usize)
-            .prop_map(|(session, at, state)| Step::Update { session, at, state }),
+        2 => (session.clone(), 0..5_i64, 0..7_usize, any::<bool>())
+            .prop_map(|(session, at, state, runs)| Step::Update { session, at, state, runs }),
+        2 => (proptest::option::of(0..9_i64), proptest::option::of(0..9_u64))
+            .prop_map(|(since, events)| Step::Prune { since, events }),
         1 => session.clone().prop_map(Step::Delete),
         4 => (session, from, 0..8_usize, 0..600_usize, any::<bool>()).prop_map(
             |(session, from, limit, max_bytes, typed)| {
@@ -58,8 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
 async fn answer(subject: &mut Subject, step: &Step) -> String {
     match step {
         Step::Create(number) => format!("{:?}", subject.create(sample::create(*number)).await),
-        Step::Append { session, events } => {
-            let events = (0..*events).map(|n| sample::output(n.to_string())).collect();
+        Step::Append { session, events, at } => {
+            let events = (0..*events).map(|_| sample::output_at(*at)).collect();
             format!("{:?}", subject.append(sample::append(*session, events)).await)
         }
         Step::Send { session, message } => {
@@ -74,12 +77,16 @@ async fn answer(subject: &mut Subject, step: &Step) -> String {
             let event = sample::failed(&format!("m{message}"));
             format!("{:?}", subject.append(sample::append(*session, vec![event])).await)
         }
-        Step::Update { session, at, state } => {
-            let mut row = sample::session(*session);
+        Step::Update { session, at, state, runs } => {
+            let mut row = if *runs { sample::running(*session) } else { sample::session(*session) };
             (row.updated_at, row.state) = (Timestamp::from_millis(*at), State::ALL[*state]);
             let mut append = sample::append(*session, vec![sample::titled("t")]);
             append.row = Some(Arc::new(row));
             format!("{:?}", subject.append(append).await)
+        }
+        Step::Prune { since, events } => {
+            let since = since.map(Timestamp::from_millis);
+            format!("{:?}", subject.prune(Retention { since, events: *events }).await)
         }
         Step::Delete(number) => format!("{:?}", subject.delete(sample::id(*number)).await),
         Step::Page { session, from, limit, max_bytes, typed } => {

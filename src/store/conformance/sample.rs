@@ -6,6 +6,7 @@ use crate::{
         Body, ClientState, ContentBlock, Draft, MessageId, Seq, Session, SessionId, State,
         Timestamp, content,
         event::{FailReason, OutputStream},
+        session::OpenTurn,
     },
     store::Appended,
 };
@@ -32,7 +33,22 @@ pub(in crate::store) fn session(number: u64) -> Session {
 }
 
 pub(in crate::store) fn entry(body: Body) -> Entry {
-    Entry::new(&Draft { run: 1, ts: Timestamp::from_millis(2_000), body }, 1 << 20)
+    entry_at(2_000, body)
+}
+
+fn entry_at(millis: i64, body: Body) -> Entry {
+    Entry::new(&Draft { run: 1, ts: Timestamp::from_millis(millis), body }, 1 << 20)
+}
+
+pub(in crate::store) fn output_at(millis: i64) -> Entry {
+    let (stream, text) = (OutputStream::Stdout, String::new());
+    entry_at(millis, Body::AgentOutput { stream, text, truncated: false })
+}
+
+/// The session with a turn under way.
+pub(in crate::store) fn running(number: u64) -> Session {
+    let turn = OpenTurn { turn_id: "1-1".into(), message_id: None };
+    Session { turn: Some(turn), ..session(number) }
 }
 
 pub(in crate::store) fn output(text: impl Into<String>) -> Entry {

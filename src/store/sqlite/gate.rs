@@ -2,7 +2,9 @@
 //! Nothing waits here; a full queue is an answer.
 
 use super::{
-    super::{Answer, Append, Appended, Create, Created, Entry, StoreError, Watch},
+    super::{
+        Answer, Append, Appended, Create, Created, Entry, Pruned, Retention, StoreError, Watch,
+    },
     row::EncodedRow,
 };
 use crate::domain::SessionId;
@@ -21,6 +23,7 @@ const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(super) enum Job {
     Write(Write),
     Watch(SessionId, Arc<Notify>, Answer<Watch>),
+    Prune(Retention, Answer<Pruned>),
 }
 
 /// What becomes part of a group's transaction.
@@ -151,6 +154,7 @@ impl Job {
         match self {
             Job::Write(write) => write.refuse(error),
             Job::Watch(_, _, answer) => refuse(answer, error),
+            Job::Prune(_, answer) => refuse(answer, error),
         }
     }
 }

@@ -6,10 +6,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x5345_4157;
 
 /// Step `n` brings a database of version `n` to version `n + 1`.
-const STEPS: &[&str] = &[TABLES];
+const STEPS: &[&str] = &[TABLES, OPEN_FROM];
 
 /// An event's key is `k << 32 | seq`: a session's events lie together, in order, and its head is one seek away.
-/// Retention, when it comes, must keep the newest event of each session, since the numbering goes on from it.
+/// The newest event of each session always stays, since the numbering goes on from it.
 const TABLES: &str = "
     CREATE TABLE meta (
         name TEXT PRIMARY KEY,
@@ -60,6 +60,10 @@ const TABLES: &str = "
     ) STRICT;
 ";
 
+/// What retention must not pass: the seq of the first event of the append whose row first had open work. Of rows from
+/// before it is not known, and need not be: recovery closes what is open when a server starts.
+const OPEN_FROM: &str = "ALTER TABLE sessions ADD COLUMN open_from INTEGER;";
+
 /// The version that this program writes.
 pub(super) fn newest() -> i64 {
     STEPS.len() as i64
@@ -68,7 +72,13 @@ pub(super) fn newest() -> i64 {
 /// Brings the database from `version` to the newest; each step is one transaction, so that a crash leaves a version
 /// from which the next start goes on.
 pub(super) fn migrate(conn: &Connection, version: i64) -> rusqlite::Result<()> {
-    for (step, number) in STEPS.iter().zip(1_i64..).filter(|(_, number)| *number > version) {
+    migrate_to(conn, version, newest())
+}
+
+/// The same, as a program would whose newest version is `target`.
+pub(super) fn migrate_to(conn: &Connection, version: i64, target: i64) -> rusqlite::Result<()> {
+    let wanted = |number: &i64| (version + 1..=target).contains(number);
+    for (step, number) in STEPS.iter().zip(1_i64..).filter(|(_, number)| wanted(number)) {
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
         tx.execute_batch(step)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -66,7 +66,7 @@ pub(super) fn head(conn: &Connection, key: Key) -> rusqlite::Result<Seq> {
     Ok(newest.map_or(Seq::ZERO, seq))
 }
 
-fn first(conn: &Connection, key: Key) -> rusqlite::Result<Option<Seq>> {
+pub(super) fn first(conn: &Connection, key: Key) -> rusqlite::Result<Option<Seq>> {
     conn.prepare_cached("SELECT id FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1")?
         .query_row(key.events(), |row| row.get(0))
         .optional()

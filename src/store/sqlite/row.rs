@@ -14,6 +14,7 @@ pub(super) struct EncodedRow {
     pub(super) agent: String,
     pub(super) search: String,
     pub(super) updated_at: i64,
+    pub(super) has_open_work: bool,
 }
 
 impl EncodedRow {
@@ -27,6 +28,7 @@ impl EncodedRow {
             agent: session.agent.clone(),
             search: search.to_ascii_lowercase(),
             updated_at: session.updated_at.as_millis(),
+            has_open_work: session.has_open_work(),
         }
     }
 

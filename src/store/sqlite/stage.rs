@@ -110,8 +110,8 @@ impl Stage<'_> {
         }
         self.tx
             .prepare_cached(
-                "INSERT INTO sessions (id, state, agent, search, updated_at, row)
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO sessions (id, state, agent, search, updated_at, row, open_from)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, iif(?7, 1, NULL))",
             )?
             .execute(params![
                 id.as_uuid().as_bytes(),
@@ -119,7 +119,8 @@ impl Stage<'_> {
                 row.agent,
                 row.search,
                 row.updated_at,
-                row.json
+                row.json,
+                row.has_open_work
             ])?;
         let mut place = Place { key: Key(self.tx.last_insert_rowid()), head: Seq::ZERO };
         // A session that is new has no feed to tell and no queue to take from.
@@ -143,6 +144,7 @@ impl Stage<'_> {
         {
             return Ok(Appended::Known(receipt));
         }
+        let from = place.head.next();
         let Staged { lines, mut queued_change, taken } =
             self.events(append.session, &mut place, &append.events)?;
         if let Some(accept) = &append.accept {
@@ -150,7 +152,7 @@ impl Stage<'_> {
             queued_change += 1;
         }
         if let Some(row) = row {
-            self.row(place.key, row)?;
+            self.row(place.key, row, from)?;
         }
         self.places.keep(append.session, place);
         let commit = Commit { lines, row: append.row.clone(), queued_change };
@@ -225,7 +227,6 @@ impl Stage<'_> {
 
     /// Enters a message in the ledger and the queue, under the seq of the last event.
     fn accept(&self, place: Place, accept: &Accept) -> Result<(), Stop> {
-        let seq = place.key.event(place.head) & SEQ_MAX.0 as i64;
         let message_id = accept.message_id.as_str();
         let status = read::status_number(MessageStatus::Queued);
         self.tx
@@ -233,7 +234,13 @@ impl Stage<'_> {
                 "INSERT INTO messages (k, message_id, seq, digest, status)
                     VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![place.key.0, message_id, seq, accept.digest, status])?;
+            .execute(params![
+                place.key.0,
+                message_id,
+                seq_column(place.head),
+                accept.digest,
+                status
+            ])?;
         self.tx
             .prepare_cached(
                 "INSERT INTO queue (id, message_id, interrupt, content) VALUES (?1, ?2, ?3, ?4)",
@@ -269,13 +276,28 @@ impl Stage<'_> {
         Ok(taken.map(Bytes::from))
     }
 
-    fn row(&self, key: Key, row: &EncodedRow) -> Result<(), Stop> {
+    /// Stores the row that came with the event `from` and those after it.
+    fn row(&self, key: Key, row: &EncodedRow, from: Seq) -> Result<(), Stop> {
         self.tx
             .prepare_cached(
-                "UPDATE sessions SET state = ?2, agent = ?3, search = ?4, updated_at = ?5, row = ?6
-                    WHERE k = ?1",
+                "UPDATE sessions SET state = ?2, agent = ?3, search = ?4, updated_at = ?5, row = ?6,
+                    open_from = iif(?7, coalesce(open_from, ?8), NULL) WHERE k = ?1",
             )?
-            .execute(params![key.0, row.state, row.agent, row.search, row.updated_at, row.json])?;
+            .execute(params![
+                key.0,
+                row.state,
+                row.agent,
+                row.search,
+                row.updated_at,
+                row.json,
+                row.has_open_work,
+                seq_column(from)
+            ])?;
         Ok(())
     }
+}
+
+/// Seqs in the log have 32 bits.
+fn seq_column(seq: Seq) -> i64 {
+    seq.min(SEQ_MAX).0 as i64
 }

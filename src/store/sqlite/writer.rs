@@ -2,9 +2,10 @@
 //! It knows no table; what a job writes is staged elsewhere.
 
 use super::{
-    super::{Answer, StoreError, Watch, feed::Feeds},
+    super::{Answer, Pruned, StoreError, Watch, feed::Feeds},
     file::Identity,
     gate::{Gate, Job, Write},
+    prune::{Portion, Pruning},
     read,
     stage::{Change, Places, Stage, Stop},
     sweep,
@@ -12,6 +13,7 @@ use super::{
 use crate::domain::SessionId;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Weak,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
@@ -23,6 +25,8 @@ use tokio::sync::{Notify, watch};
 /// How many jobs share one commit, and after how many bytes no more are added to it.
 const GROUP_JOBS: usize = 256;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
+/// So many groups in a row are served before a chore that waits has its turn: under a load without a pause, too.
+const GROUPS_PER_CHORE: u32 = 16;
 /// Quiet for so long, the writer copies the write-ahead log into the database: later commits then need not.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -34,6 +38,9 @@ pub(super) struct Writer {
     places: Places,
     /// Deleted sessions may have left events behind.
     sweep_due: bool,
+    /// Walks of retention over all sessions, one after the other.
+    prunings: VecDeque<(Pruning, Answer<Pruned>)>,
+    groups_since_chore: u32,
     checkpoint_due: bool,
     is_failing: bool,
 }
@@ -81,18 +88,27 @@ impl Writer {
             feeds,
             places: Places::default(),
             sweep_due: true,
+            prunings: VecDeque::new(),
+            groups_since_chore: 0,
             checkpoint_due: false,
             is_failing: false,
         }
     }
 
-    /// The next job; chores are done while there is none. None once the gate is closed and the queue is empty.
+    /// The next job; chores are done while there is none, and now and then in between. None once the gate is closed and
+    /// the queue is empty.
     fn next_job(&mut self) -> Option<Job> {
+        if self.groups_since_chore >= GROUPS_PER_CHORE {
+            self.chore();
+        }
         loop {
             match self.jobs.try_recv() {
-                Ok(job) => return Some(job),
+                Ok(job) => {
+                    self.groups_since_chore += 1;
+                    return Some(job);
+                }
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.sweep_due => self.sweep(),
+                Err(TryRecvError::Empty) if self.has_chore() => self.chore(),
                 Err(TryRecvError::Empty) if self.checkpoint_due => {
                     match self.jobs.recv_timeout(IDLE) {
                         Ok(job) => return Some(job),
@@ -126,6 +142,9 @@ impl Writer {
             match job {
                 Job::Write(write) => writes.push(write),
                 Job::Watch(session, notify, answer) => watches.push((session, notify, answer)),
+                Job::Prune(retention, answer) => {
+                    self.prunings.push_back((Pruning::new(retention), answer));
+                }
             }
         }
         if !writes.is_empty() {
@@ -198,6 +217,37 @@ impl Writer {
     fn watch(&self, session: SessionId, notify: &Arc<Notify>, answer: Answer<Watch>) {
         let stored = read::stored(&self.conn, session);
         let _ = answer.send(stored.map(|stored| self.feeds.open(stored, notify)));
+    }
+
+    fn has_chore(&self) -> bool {
+        self.sweep_due || !self.prunings.is_empty()
+    }
+
+    /// Does a little of what can wait.
+    fn chore(&mut self) {
+        self.groups_since_chore = 0;
+        if self.sweep_due {
+            self.sweep();
+        } else {
+            self.prune();
+        }
+    }
+
+    fn prune(&mut self) {
+        let Some((pruning, _)) = self.prunings.front_mut() else { return };
+        let result = match self.file.check().and_then(|()| pruning.portion(&self.conn)) {
+            Ok(Portion::Nothing) => return,
+            Ok(Portion::Removed(session, first)) => {
+                self.checkpoint_due = true;
+                return self.feeds.pruned(session, first);
+            }
+            Ok(Portion::Finished) => Ok(pruning.pruned),
+            Err(error) => Err(error),
+        };
+        if let Some((_, answer)) = self.prunings.pop_front() {
+            // Whoever asked may have gone away; what was asked for is done all the same.
+            let _ = answer.send(result);
+        }
     }
 
     fn sweep(&mut self) {

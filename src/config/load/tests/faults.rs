@@ -126,8 +126,6 @@ fn a_key_of_a_later_version_is_refused_as_such() {
         "server.admin_api",
         "server.login_rate",
         "store.url",
-        "store.retention_age",
-        "store.retention_events",
         "store.backup_dir",
         "agents.demo.inactivity",
         "agents.demo.park_after",

@@ -1,10 +1,13 @@
 //! Opening: sound files are used, all others are refused and left as they were.
 
 use super::{folder, open, options};
-use crate::store::{
-    EventLog,
-    conformance::sample,
-    sqlite::{OpenError, SqliteLog, SqliteOptions, migrations},
+use crate::{
+    domain::Seq,
+    store::{
+        EventLog,
+        conformance::sample,
+        sqlite::{OpenError, SqliteLog, SqliteOptions, migrations, row::EncodedRow},
+    },
 };
 use rusqlite::Connection;
 use std::{
@@ -164,4 +167,34 @@ async fn numbers_of_threads_and_places_below_one_count_as_one() {
     let log = SqliteLog::open(&options).unwrap();
     sample::make(&log, 1).await;
     assert_eq!(sample::all(&log, 1).await.lines.len(), 1);
+}
+
+#[tokio::test]
+async fn a_database_of_every_earlier_version_is_brought_up_and_keeps_what_it_has() {
+    for version in 1..migrations::newest() {
+        let (_folder, path) = folder();
+        let conn = Connection::open(&path).unwrap();
+        migrations::migrate_to(&conn, 0, version).unwrap();
+        let row = EncodedRow::new(&sample::session(1));
+        let id = sample::id(1);
+        conn.execute(
+            "INSERT INTO sessions (id, state, agent, search, updated_at, row)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (id.as_uuid().as_bytes(), row.state, row.agent, row.search, row.updated_at, row.json),
+        )
+        .unwrap();
+        let line = sample::created().encoded.line(id, Seq(1));
+        conn.execute(
+            "INSERT INTO events VALUES (?1, 'session.state', ?2)",
+            (1_i64 << 32 | 1, &line),
+        )
+        .unwrap();
+        drop(conn);
+
+        let log = open(&path).unwrap();
+        let page = sample::all(&log, 1).await;
+        assert_eq!((page.head, &page.lines[0].bytes[..]), (Seq(1), &line[..]), "version {version}");
+        assert_eq!(*log.session(id).await.unwrap().session, sample::session(1));
+        assert_eq!(sample::add(&log, 1, vec![sample::output("next")]).await, 2);
+    }
 }
