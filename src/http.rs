@@ -23,6 +23,7 @@ pub use sessions::view;
 use crate::{
     clock::Clock,
     config::{Config, Token},
+    domain::Timestamp,
     registry::Registry,
     store::EventLog,
 };
@@ -38,6 +39,7 @@ pub struct App {
     pub registry: Registry,
     pub config: Arc<Config>,
     pub clock: Clock,
+    started_at: Timestamp,
     pub(crate) tokens: auth::Tokens,
     hosts: host::Hosts,
     /// The OpenAPI document; it does not change while the server runs.
@@ -58,6 +60,7 @@ impl App {
         Self {
             tokens: auth::Tokens::new(tokens),
             hosts: host::Hosts::new(&config.server),
+            started_at: clock.now(),
             document: openapi::document(),
             log,
             registry,

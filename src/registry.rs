@@ -91,8 +91,9 @@ impl Registry {
         self.0.draining.subscribe()
     }
 
-    pub fn set_draining(&self, draining: bool) {
-        self.0.draining.send_if_modified(|now| std::mem::replace(now, draining) != draining);
+    /// True where that is a change.
+    pub fn set_draining(&self, draining: bool) -> bool {
+        self.0.draining.send_if_modified(|now| std::mem::replace(now, draining) != draining)
     }
 
     /// Makes a session, once: the same id and digest again answers with the same session.
@@ -146,6 +147,13 @@ impl Registry {
         done.await.ok()
     }
 
+    /// What the book says now; None while the registry is being restarted.
+    pub async fn overview(&self) -> Option<Overview> {
+        let (answer, overview) = oneshot::channel();
+        self.tell(actor::Look { answer }).await.ok()?;
+        overview.await.ok()
+    }
+
     /// Wakes these sessions for a new run, each when there is a place for it.
     pub(crate) async fn wake(&self, sessions: Vec<SessionId>) {
         // Without a registry there is nobody to run them either.
@@ -193,6 +201,19 @@ impl Registry {
         registry.do_send(message);
         Ok(())
     }
+}
+
+/// The registry's book at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    /// In no order.
+    pub connections: Vec<Arc<Connection>>,
+    /// Sessions that take a place under `max_live`.
+    pub live: usize,
+    /// Sessions that wait for such a place.
+    pub waiting: usize,
+    /// How often the agents of the sessions that have an actor were restarted.
+    pub restarts: u64,
 }
 
 /// Why a stream is not opened.

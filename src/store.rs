@@ -20,6 +20,7 @@ use crate::domain::{
 };
 use bytes::Bytes;
 use std::{
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -94,6 +95,9 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Sessions that are not ENDED, or have queued messages, in any order: what recovery has to look at.
     fn unfinished(&self) -> Pending<Vec<Stored>>;
+
+    /// How much there is, counted at one moment.
+    fn stats(&self) -> Pending<StoreStats>;
 
     /// Whether the store can write at this moment: runs an empty write through the writer.
     fn probe(&self) -> Pending<()>;
@@ -308,6 +312,17 @@ pub struct Stored {
     /// The lowest seq that is still stored, or `head + 1` where none is.
     pub first: Seq,
     pub queued: u32,
+}
+
+/// What a log holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Sessions by state; a state without any is not named.
+    pub sessions: BTreeMap<State, u64>,
+    /// Messages that are neither dispatched nor failed.
+    pub queued: u64,
+    /// What the store takes on disk, with what it keeps for reuse; 0 where it keeps nothing there.
+    pub bytes: u64,
 }
 
 /// Which events to read, and at most how many.

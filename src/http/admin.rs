@@ -1,24 +1,30 @@
-//! The admin listener: whether the server lives, whether it can take work, and what it is. It has no power over
-//! sessions, and needs no credential.
+//! The admin listener: health for everybody who reaches it, and what an administrator sees and does (contract,
+//! section 6). It knows no session's content.
 
-use super::{App, error::Failure, gate, routes};
-use crate::wire::api::{Check, CheckStatus, Health, Version};
+mod drain;
+mod health;
+mod status;
+mod streams;
+
+use super::{error::Failure, gate, routes};
+use crate::wire::problem::ErrorCode;
 use actix_web::{
-    HttpResponse,
     middleware::from_fn,
-    web::{self, Data, Json, ServiceConfig},
+    web::{self, ServiceConfig},
 };
-use std::{collections::BTreeMap, time::Duration};
-
-/// How long a check may take. A probe gives up soon after.
-const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Adds the admin listener's calls. Needs `web::Data<App>` in the application's data.
 pub fn configure(config: &mut ServiceConfig) {
     let endpoints = vec![
-        routes::get("/healthz", healthz),
-        routes::get("/readyz", readyz),
-        routes::get("/version", version),
+        routes::get("/healthz", health::healthz),
+        routes::get("/readyz", health::readyz),
+        routes::get("/version", health::version),
+        routes::get("/admin/status", status::status),
+        routes::get("/admin/connections", streams::list),
+        routes::delete("/admin/connections/{id}", streams::close),
+        routes::post("/admin/sync", streams::sync),
+        routes::post("/admin/drain", drain::begin),
+        routes::delete("/admin/drain", drain::end),
     ];
     let mut scope = web::scope("").default_service(web::to(routes::unknown_path));
     for resource in routes::resources(endpoints) {
@@ -27,68 +33,7 @@ pub fn configure(config: &mut ServiceConfig) {
     config.service(scope.wrap(from_fn(gate::private)));
 }
 
-/// The process answers. It asks nothing else: a server that is killed because its disk is full is no better server.
-async fn healthz() -> Json<Health> {
-    Json(Health { status: CheckStatus::Ok, checks: BTreeMap::new() })
-}
-
-/// Whether new work would be done: every part answers, and the server is not on its way out.
-async fn readyz(app: Data<App>) -> HttpResponse {
-    let store = async { app.log.probe().await.map_err(|error| error.to_string()) };
-    let registry = async { app.registry.probe().await.then_some(()).ok_or_else(died) };
-    let (store, registry) = tokio::join!(within(&app, store), within(&app, registry));
-    let drain = match *app.registry.draining().borrow() {
-        false => Ok(()),
-        true => Err("the server is draining".into()),
-    };
-    health([("store", store), ("registry", registry), ("drain", drain)])
-}
-
-fn died() -> String {
-    "it was restarted meanwhile".into()
-}
-
-async fn within(app: &App, check: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    tokio::select! {
-        outcome = check => outcome,
-        () = app.clock.sleep(CHECK_DEADLINE) => Err("it did not answer in time".into()),
-    }
-}
-
-fn health<const N: usize>(checks: [(&str, Result<(), String>); N]) -> HttpResponse {
-    let status = |is_ok| {
-        if is_ok { CheckStatus::Ok } else { CheckStatus::Failed }
-    };
-    let is_ready = checks.iter().all(|(_, outcome)| outcome.is_ok());
-    let checks = checks.into_iter().map(|(name, outcome)| {
-        let status = status(outcome.is_ok());
-        (name.to_owned(), Check { status, detail: outcome.err() })
-    });
-    let health = Health { status: status(is_ready), checks: checks.collect() };
-    let mut response = match is_ready {
-        true => HttpResponse::Ok(),
-        false => HttpResponse::ServiceUnavailable(),
-    };
-    response.json(health)
-}
-
-async fn version() -> Result<Json<Version>, Failure> {
-    Ok(Json(Version {
-        name: "seawall".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        protocol: crate::wire::api::PROTOCOL,
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_check_that_fails_makes_the_server_unready() {
-        let failed = || Err("it is full".to_owned());
-        assert_eq!(health([("store", Ok(())), ("registry", Ok(()))]).status(), 200);
-        assert_eq!(health([("store", Ok(())), ("registry", failed())]).status(), 503);
-        assert_eq!(health([("store", failed()), ("registry", Ok(()))]).status(), 503);
-    }
+/// The registry is between two lives: asking again is safe.
+fn registry_restarts() -> Failure {
+    Failure::new(ErrorCode::Interrupted, "the registry is being restarted; ask again")
 }

@@ -84,7 +84,7 @@ where
     Endpoint { method: Method::GET, path, route: web::get().to(handler) }
 }
 
-fn post<F, Args>(path: &'static str, handler: F) -> Endpoint
+pub(super) fn post<F, Args>(path: &'static str, handler: F) -> Endpoint
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
@@ -102,7 +102,7 @@ where
     Endpoint { method: Method::PATCH, path, route: web::patch().to(handler) }
 }
 
-fn delete<F, Args>(path: &'static str, handler: F) -> Endpoint
+pub(super) fn delete<F, Args>(path: &'static str, handler: F) -> Endpoint
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,

@@ -160,7 +160,8 @@ async fn open(
     }
     let id = ConnectionId::from_uuid(Uuid::new_v4());
     let name = viewer.name.to_string();
-    let connection = Arc::new(Connection::new(id, name, followed, notify, app.clock.now()));
+    let (peer, now) = (request.peer_addr(), app.clock.now());
+    let connection = Arc::new(Connection::new(id, name, peer, followed, notify, now));
     app.registry.open(connection.clone()).await.map_err(|refusal| match refusal {
         StreamRefusal::Full { limit } => {
             let detail = format!("{limit} streams are open already (streams.max_streams)");

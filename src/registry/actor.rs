@@ -4,7 +4,9 @@
 mod book;
 mod waking;
 
-use super::{CreatedSession, NewSession, StreamRefusal, connections::Connection, replay::Progress};
+use super::{
+    CreatedSession, NewSession, Overview, StreamRefusal, connections::Connection, replay::Progress,
+};
 use crate::{
     config::Config,
     domain::{ConnectionId, SessionId},
@@ -168,6 +170,12 @@ pub(crate) struct Probe {
 #[rtype(result = "()")]
 pub(crate) struct Sync {
     pub(crate) answer: Option<oneshot::Sender<TickReport>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Look {
+    pub(crate) answer: oneshot::Sender<Overview>,
 }
 
 #[derive(Message)]
@@ -350,6 +358,29 @@ impl Handler<Probe> for RegistryActor {
 
     fn handle(&mut self, probe: Probe, _: &mut Self::Context) {
         let _ = probe.answer.send(());
+    }
+}
+
+impl Handler<Look> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, look: Look, _: &mut Self::Context) {
+        let up = self.sessions.values().filter_map(|entry| match &entry.actor {
+            Stage::Up { watch, .. } => Some(watch),
+            Stage::Waking(_) => None,
+        });
+        let overview = Overview {
+            connections: self
+                .connections
+                .values()
+                .map(|booked| booked.connection.clone())
+                .collect(),
+            live: self.live,
+            waiting: self.waiting.len(),
+            restarts: up.map(|watch| u64::from(watch.snapshot().session.restarts)).sum(),
+        };
+        // Whoever asked may have gone.
+        let _ = look.answer.send(overview);
     }
 }
 

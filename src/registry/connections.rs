@@ -7,9 +7,12 @@ use crate::{
     store::Watch,
     wire::api::ByeReason,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
+    },
 };
 use tokio::sync::Notify;
 
@@ -19,6 +22,8 @@ pub struct Connection {
     pub id: ConnectionId,
     /// The name of the credential that opened it.
     pub credential: String,
+    /// Where the client's end is, as far as that is known.
+    pub peer: Option<SocketAddr>,
     pub opened_at: Timestamp,
     pub followed: Vec<Followed>,
     /// Wakes the stream, whatever the reason.
@@ -26,6 +31,7 @@ pub struct Connection {
     suspended: AtomicBool,
     closing: AtomicU8,
     progress_at: AtomicI64,
+    bytes: AtomicU64,
 }
 
 /// A session on a stream.
@@ -84,6 +90,7 @@ impl Connection {
     pub fn new(
         id: ConnectionId,
         credential: String,
+        peer: Option<SocketAddr>,
         followed: Vec<Followed>,
         notify: Arc<Notify>,
         now: Timestamp,
@@ -91,12 +98,14 @@ impl Connection {
         Self {
             id,
             credential,
+            peer,
             opened_at: now,
             followed,
             notify,
             suspended: AtomicBool::new(false),
             closing: AtomicU8::new(0),
             progress_at: AtomicI64::new(now.as_millis()),
+            bytes: AtomicU64::new(0),
         }
     }
 
@@ -123,9 +132,21 @@ impl Connection {
         code.checked_sub(1).and_then(|index| BYE_REASONS.get(index).copied())
     }
 
-    /// The socket took something.
-    pub fn progressed(&self, now: Timestamp) {
+    /// The socket took so many bytes.
+    pub fn progressed(&self, now: Timestamp, bytes: usize) {
         self.progress_at.store(now.as_millis(), Ordering::Release);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How much was written to it so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// By how many events it is behind the heads of its sessions together.
+    pub fn lag(&self) -> u64 {
+        let followed = self.followed.iter().filter(|followed| !followed.is_gone());
+        followed.map(|followed| followed.progress().behind()).sum()
     }
 
     pub fn progressed_at(&self) -> Timestamp {

@@ -78,7 +78,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn behind(self) -> u64 {
+    /// How many events are still to come.
+    pub fn behind(self) -> u64 {
         self.head.0.saturating_sub(self.cursor.0)
     }
 }

@@ -4,7 +4,7 @@
 use super::{
     Accept, Append, Appended, Create, Created, Entry, EventLog, LedgerChange, Line, MessageStatus,
     Page, PageFrom, PageQuery, Pending, Pruned, Receipt, Retention, SessionQuery, StoreError,
-    Stored, Watch,
+    StoreStats, Stored, Watch,
     feed::{Commit, Feeds},
 };
 use crate::domain::{
@@ -397,6 +397,17 @@ impl EventLog for MemoryLog {
         self.read(|state| {
             let rows = state.sessions.values().map(Log::stored);
             Ok(rows.filter(|row| row.session.state.is_live() || row.queued > 0).collect())
+        })
+    }
+
+    fn stats(&self) -> Pending<StoreStats> {
+        self.read(|state| {
+            let mut stats = StoreStats::default();
+            for log in state.sessions.values() {
+                *stats.sessions.entry(log.row.state).or_default() += 1;
+                stats.queued += log.queued().len() as u64;
+            }
+            Ok(stats)
         })
     }
 

@@ -22,7 +22,7 @@ mod writer;
 
 use super::{
     Answer, Append, Appended, Create, Created, EventLog, Page, PageQuery, Pending, Pruned, Receipt,
-    Retention, SessionQuery, StoreError, Stored, Watch, feed::Feeds,
+    Retention, SessionQuery, StoreError, StoreStats, Stored, Watch, feed::Feeds,
 };
 use crate::domain::{MessageId, SessionId, StoreId, session::Queued};
 use bytes::Bytes;
@@ -168,6 +168,10 @@ impl EventLog for SqliteLog {
 
     fn unfinished(&self) -> Pending<Vec<Stored>> {
         self.read(read::unfinished)
+    }
+
+    fn stats(&self) -> Pending<StoreStats> {
+        self.read(read::stats)
     }
 
     fn probe(&self) -> Pending<()> {

@@ -3,6 +3,7 @@
 // A test that finds nothing to unwrap has failed, as it should.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod agents;
 mod cli;
 mod config;

@@ -279,7 +279,7 @@ async fn tokens_are_written_nowhere() {
     ] {
         answers.push(server.with_token(token).get(path).await.body);
     }
-    answers.push(server.admin("/readyz").await.body);
+    answers.push(server.admin().get("/readyz").await.body);
     let bad = format!("Authorization: Bearer {ADMIN}\r\nAuthorization: Bearer {ADMIN}\r\n");
     raw(
         &server,

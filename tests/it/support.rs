@@ -132,9 +132,9 @@ impl Api {
         self.call(self.request("DELETE", path)).await
     }
 
-    /// A path of the admin listener.
-    pub(crate) async fn admin(&self, path: &str) -> Answer {
-        self.call(self.http.get(format!("{}{path}", self.admin_url))).await
+    /// The same credential at the admin listener.
+    pub(crate) fn admin(&self) -> Self {
+        Self { url: self.admin_url.clone(), ..self.clone() }
     }
 
     /// Makes a session; its id.

@@ -123,7 +123,7 @@ impl Follower {
                 self.gather().await;
             }
             if let Some(chunk) = self.frames.take() {
-                self.connection.progressed(self.app.clock.now());
+                self.connection.progressed(self.app.clock.now(), chunk.len());
                 return Some(chunk);
             }
             self.wait().await;

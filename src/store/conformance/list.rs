@@ -5,9 +5,10 @@ use crate::{
     domain::{Session, State, Timestamp},
     store::SessionQuery,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 on_every_backend![
+    sessions_are_counted_by_their_state,
     the_list_is_newest_first_and_ties_go_by_id,
     the_list_follows_each_change_of_a_row,
     the_list_is_filtered_by_state_agent_and_what_may_be_seen,
@@ -140,4 +141,18 @@ async fn recovery_sees_what_is_not_ended_and_what_has_messages_waiting(mut subje
     let mut found: Vec<_> = rows.iter().map(|row| (row.session.id, row.queued)).collect();
     found.sort();
     assert_eq!(found, [(sample::id(1), 0), (sample::id(3), 1)]);
+}
+
+async fn sessions_are_counted_by_their_state(subject: Subject) {
+    assert_eq!(subject.stats().await.unwrap().sessions, BTreeMap::new());
+    for (number, state) in [(1, State::Created), (2, State::Ended), (3, State::Ended)] {
+        sample::make(&*subject, number).await;
+        let mut row = sample::session(number);
+        row.state = state;
+        subject.append(sample::update(row)).await.unwrap();
+    }
+    subject.append(sample::send(1, "m", "hello")).await.unwrap();
+    let stats = subject.stats().await.unwrap();
+    assert_eq!(stats.sessions, BTreeMap::from([(State::Created, 1), (State::Ended, 2)]));
+    assert_eq!(stats.queued, 1);
 }

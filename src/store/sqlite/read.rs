@@ -2,11 +2,12 @@
 
 use super::{
     super::{
-        Line, MessageStatus, Page, PageFrom, PageQuery, Receipt, SessionQuery, StoreError, Stored,
+        Line, MessageStatus, Page, PageFrom, PageQuery, Receipt, SessionQuery, StoreError,
+        StoreStats, Stored,
     },
     row::{EncodedRow, Key, seq},
 };
-use crate::domain::{MessageId, Seq, SessionId, session::Queued};
+use crate::domain::{MessageId, Seq, SessionId, State, session::Queued};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use std::sync::Arc;
@@ -221,6 +222,28 @@ pub(super) fn content(
         .query_row(params![key.0, message.as_str()], |row| row.get::<_, Vec<u8>>(0))
         .optional()?;
     Ok(content.map(Bytes::from))
+}
+
+pub(super) fn stats(conn: &Connection) -> Result<StoreStats, StoreError> {
+    let mut stats = StoreStats::default();
+    let mut by_state =
+        conn.prepare_cached("SELECT state, count(*) FROM sessions GROUP BY state")?;
+    let mut rows = by_state.query([])?;
+    while let Some(row) = rows.next()? {
+        let word: String = row.get(0)?;
+        let known = State::ALL.into_iter().find(|state| state.as_str() == word);
+        let unknown = || StoreError::Damaged(format!("a session has the unknown state {word}"));
+        stats.sessions.insert(known.ok_or_else(unknown)?, count_of(row, 1)?);
+    }
+    let number = |sql| conn.prepare_cached(sql)?.query_row([], |row| count_of(row, 0));
+    stats.queued = number("SELECT count(*) FROM queue")?;
+    stats.bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+    Ok(stats)
+}
+
+/// SQLite's numbers have a sign; those that count things do not use it.
+fn count_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 
 /// A list as SQL can take it in one parameter.

@@ -59,7 +59,7 @@ async fn an_id_stands_on_log_events_gaps_and_snapshots_and_nowhere_else() {
         let count = names.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
         match (name.as_str(), *count) {
             ("snapshot", 2) => server.advance(Duration::from_secs(20)),
-            ("ping", 1) => server.registry.set_draining(true),
+            ("ping", 1) => assert!(server.registry.set_draining(true)),
             ("server", 1) => {
                 for id in [&a, &b] {
                     server.delete(&format!("/v1/sessions/{id}")).await.expect(204);

@@ -1,0 +1,78 @@
+//! Whether the server lives, whether it can take work, and what it is. Told to everybody who reaches the listener;
+//! nothing about sessions is.
+
+use crate::{
+    http::App,
+    wire::api::{Check, CheckStatus, Health, PROTOCOL, Version},
+};
+use actix_web::{
+    HttpResponse,
+    web::{Data, Json},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// How long a check may take. A probe gives up soon after.
+const CHECK_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The process answers. It asks nothing else: a server that is killed because its disk is full is no better server.
+pub(super) async fn healthz() -> Json<Health> {
+    Json(Health { status: CheckStatus::Ok, checks: BTreeMap::new() })
+}
+
+/// Whether new work would be done: every part answers, and the server is not on its way out.
+pub(super) async fn readyz(app: Data<App>) -> HttpResponse {
+    let store = async { app.log.probe().await.map_err(|error| error.to_string()) };
+    let registry = async { app.registry.probe().await.then_some(()).ok_or_else(died) };
+    let (store, registry) = tokio::join!(within(&app, store), within(&app, registry));
+    let drain = match *app.registry.draining().borrow() {
+        false => Ok(()),
+        true => Err("the server is draining".into()),
+    };
+    health([("store", store), ("registry", registry), ("drain", drain)])
+}
+
+fn died() -> String {
+    "it was restarted meanwhile".into()
+}
+
+async fn within(app: &App, check: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    tokio::select! {
+        outcome = check => outcome,
+        () = app.clock.sleep(CHECK_DEADLINE) => Err("it did not answer in time".into()),
+    }
+}
+
+fn health<const N: usize>(checks: [(&str, Result<(), String>); N]) -> HttpResponse {
+    let status = |is_ok| {
+        if is_ok { CheckStatus::Ok } else { CheckStatus::Failed }
+    };
+    let is_ready = checks.iter().all(|(_, outcome)| outcome.is_ok());
+    let checks = checks.into_iter().map(|(name, outcome)| {
+        let status = status(outcome.is_ok());
+        (name.to_owned(), Check { status, detail: outcome.err() })
+    });
+    let health = Health { status: status(is_ready), checks: checks.collect() };
+    let mut response = match is_ready {
+        true => HttpResponse::Ok(),
+        false => HttpResponse::ServiceUnavailable(),
+    };
+    response.json(health)
+}
+
+pub(super) async fn version() -> Json<Version> {
+    let version = env!("CARGO_PKG_VERSION").into();
+    Json(Version { name: "seawall".into(), version, protocol: PROTOCOL })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_check_that_fails_makes_the_server_unready() {
+        let failed = || Err("it is full".to_owned());
+        assert_eq!(health([("store", Ok(())), ("registry", Ok(()))]).status(), 200);
+        assert_eq!(health([("store", Ok(())), ("registry", failed())]).status(), 503);
+        assert_eq!(health([("store", failed()), ("registry", Ok(()))]).status(), 503);
+    }
+}

@@ -1,0 +1,36 @@
+//! The server in numbers. Every number is counted when it is asked for; nothing is kept for it.
+
+use super::registry_restarts;
+use crate::{
+    http::{App, auth::Admin, error::Failure},
+    wire::admin::{SessionCounts, Status, StoreCounts, StreamCounts},
+};
+use actix_web::web::{Data, Json};
+
+/// `GET /admin/status`
+pub(super) async fn status(_: Admin, app: Data<App>) -> Result<Json<Status>, Failure> {
+    let overview = app.registry.overview().await.ok_or_else(registry_restarts)?;
+    let stats = app.log.stats().await?;
+    let streams = &overview.connections;
+    let lags = || streams.iter().map(|stream| stream.lag());
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        uptime_ms: u64::try_from((app.clock.now() - app.started_at).as_millis())
+            .unwrap_or(u64::MAX),
+        draining: *app.registry.draining().borrow(),
+        sessions: SessionCounts {
+            by_state: stats.sessions,
+            live: overview.live,
+            waiting: overview.waiting,
+            restarts: overview.restarts,
+        },
+        queued_messages: stats.queued,
+        streams: StreamCounts {
+            open: streams.len(),
+            suspended: streams.iter().filter(|stream| stream.is_suspended()).count(),
+            behind: lags().filter(|lag| *lag > 0).count(),
+            max_lag: lags().max().unwrap_or(0),
+        },
+        store: StoreCounts { bytes: stats.bytes, pages_read: app.log.pages_read() },
+    }))
+}

@@ -1,0 +1,85 @@
+//! Bodies of the admin calls (contract, section 6). Answers only; what is asked stands in the path.
+
+use crate::domain::{ConnectionId, Seq, SessionId, State, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `GET /admin/status`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub uptime_ms: u64,
+    pub draining: bool,
+    pub sessions: SessionCounts,
+    /// Messages that are neither dispatched nor failed.
+    pub queued_messages: u64,
+    pub streams: StreamCounts,
+    pub store: StoreCounts,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionCounts {
+    /// A state without any session is not named.
+    pub by_state: BTreeMap<State, u64>,
+    /// Those that take a place under `sessions.max_live`.
+    pub live: usize,
+    /// Those that wait for such a place.
+    pub waiting: usize,
+    /// How often the agents of live sessions were restarted.
+    pub restarts: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StreamCounts {
+    pub open: usize,
+    pub suspended: usize,
+    /// Streams that have events to come.
+    pub behind: usize,
+    /// The most events that one stream is behind.
+    pub max_lag: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StoreCounts {
+    /// On disk, with what is kept for reuse.
+    pub bytes: u64,
+    /// How often events were read from it since the start: by history and by readers that are behind what is in memory.
+    pub pages_read: u64,
+}
+
+/// `GET /admin/connections`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionList {
+    pub connections: Vec<ConnectionView>,
+}
+
+/// An open stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionView {
+    pub id: ConnectionId,
+    /// The credential's name.
+    pub credential: String,
+    /// The client's address; null where that is a socket without one.
+    pub peer: Option<String>,
+    pub opened_at: Timestamp,
+    pub suspended: bool,
+    /// Written to it so far, without HTTP's own framing.
+    pub bytes: u64,
+    /// How many events it is behind, all its sessions together.
+    pub lag: u64,
+    pub sessions: Vec<FollowedView>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct FollowedView {
+    pub session_id: SessionId,
+    /// The highest contiguous seq that was handed over.
+    pub cursor: Seq,
+    pub head_seq: Seq,
+}
+
+/// `POST` and `DELETE /admin/drain`: as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    pub draining: bool,
+}

@@ -1,0 +1,136 @@
+//! What an administrator sees and does, over the admin listener.
+
+use crate::support::{Driven, Process, is, turn_of};
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+const CALLS: [(&str, &str); 6] = [
+    ("GET", "/admin/status"),
+    ("GET", "/admin/connections"),
+    ("DELETE", "/admin/connections/00000000-0000-0000-0000-000000000001"),
+    ("POST", "/admin/sync"),
+    ("POST", "/admin/drain"),
+    ("DELETE", "/admin/drain"),
+];
+
+/// Scenario 74.
+#[tokio::test]
+async fn only_an_administrator_may_use_the_admin_calls() {
+    let operator = "swt_the-token-of-an-operator";
+    let digest = HEXLOWER.encode(&Sha256::digest(operator));
+    let server = Process::start(&format!(
+        "[[auth.tokens]]\nname = \"otto\"\nrole = \"operator\"\nsha256 = \"{digest}\""
+    ))
+    .await;
+    let admin = server.admin();
+    for (method, path) in CALLS {
+        let stranger = admin.with_token(None);
+        stranger.call(stranger.request(method, path)).await.refused(401, "unauthorized");
+        let operator = admin.with_token(Some(operator));
+        operator.call(operator.request(method, path)).await.refused(403, "forbidden");
+        // The public listener does not have them.
+        server.call(server.request(method, path)).await.refused(404, "not_found");
+    }
+    for path in ["/healthz", "/readyz", "/version"] {
+        admin.with_token(None).get(path).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn the_status_counts_sessions_streams_messages_and_storage() {
+    let server = Driven::start("").await;
+    let ended = server.create("cat").await;
+    server.stop_session(&ended, json!({})).await;
+    server.state(&ended, "ENDED").await;
+    let id = server.create("demo").await;
+    server.send(&id, "m1", "hang").await;
+    let mut stream = server.follow(&id).await;
+    stream.events_until(is("agent.message")).await;
+    server.send(&id, "m2", "waits").await;
+    server.streams_open(1).await;
+
+    let status = server.admin().get("/admin/status").await.expect(200);
+    assert_eq!(status["sessions"]["by_state"], json!({ "ACTIVE": 1, "ENDED": 1 }));
+    assert_eq!(
+        (&status["sessions"]["live"], &status["sessions"]["waiting"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(status["queued_messages"], 1);
+    assert_eq!(
+        (&status["streams"]["open"], &status["streams"]["suspended"]),
+        (&json!(1), &json!(0))
+    );
+    assert!(status["store"]["bytes"].as_u64().unwrap() >= 4096);
+    assert_eq!(status["draining"], false);
+
+    let read = status["store"]["pages_read"].as_u64().unwrap();
+    server.get(&format!("/v1/sessions/{id}/events")).await.expect(200);
+    let status = server.admin().get("/admin/status").await.expect(200);
+    assert_eq!(status["store"]["pages_read"], read + 1);
+}
+
+#[tokio::test]
+async fn streams_are_listed_with_who_and_how_far_and_can_be_closed() {
+    let server = Driven::start("").await;
+    let id = server.create("cat").await;
+    let mut stream = server.follow(&id).await;
+    server.send(&id, "m1", "hello").await;
+    stream.events_until(is("agent.output")).await;
+    let connections = || async {
+        let list = server.admin().get("/admin/connections").await.expect(200);
+        list["connections"].as_array().unwrap().clone()
+    };
+    let listed = connections().await;
+    let [connection] = &listed[..] else { panic!("{listed:#?}") };
+    let head = &server.session(&id).await["head_seq"];
+    assert_eq!(
+        connection["sessions"],
+        json!([{ "session_id": id, "cursor": head, "head_seq": head }])
+    );
+    assert_eq!((&connection["lag"], &connection["suspended"]), (&json!(0), &json!(false)));
+    assert_eq!(connection["credential"], "first");
+    assert!(connection["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert!(connection["bytes"].as_u64().unwrap() > 500);
+
+    let path = format!("/admin/connections/{}", connection["id"].as_str().unwrap());
+    server.admin().delete(&path).await.expect(204);
+    let (bye, _) = stream.named("bye").await;
+    assert_eq!(bye, json!({ "reason": "revoked", "retry_ms": null }));
+    assert_eq!(stream.next().await.map(|frame| frame.event), None);
+    server.streams_open(0).await;
+    server.admin().delete(&path).await.refused(404, "not_found");
+}
+
+/// Scenario 72.
+#[tokio::test]
+async fn a_drained_server_takes_no_new_work_finishes_what_runs_and_can_be_taken_back() {
+    let server = Driven::start("").await;
+    let id = server.create("demo").await;
+    let idle = server.create("demo").await;
+    server.send(&id, "m1", "ask").await;
+    let mut stream = server.follow(&id).await;
+    let events = stream.events_until(is("permission.requested")).await;
+    let permission = events.last().unwrap()["data"]["permission_id"].as_str().unwrap().to_owned();
+
+    let admin = server.admin();
+    assert_eq!(
+        admin.post("/admin/drain", Value::Null).await.expect(200),
+        json!({"draining": true})
+    );
+    assert_eq!(stream.named("server").await.0, json!({"draining": true}));
+    assert_eq!(admin.get("/readyz").await.expect(503)["checks"]["drain"]["status"], "failed");
+    server.post("/v1/sessions", json!({"agent": "demo"})).await.refused(503, "draining");
+    server.try_send(&idle, "new", "hello").await.refused(503, "draining");
+    server.try_send(&id, "m1", "ask").await.expect(202);
+
+    let allowed = json!({"outcome": "selected", "option_id": "once"});
+    server.settle(&id, &permission, allowed).await.expect(200);
+    stream.events_until(turn_of("m1")).await;
+
+    assert_eq!(admin.delete("/admin/drain").await.expect(200), json!({"draining": false}));
+    assert_eq!(stream.named("server").await.0, json!({"draining": false}));
+    admin.get("/readyz").await.expect(200);
+    server.send(&id, "m2", "flood 1").await;
+    stream.events_until(turn_of("m2")).await;
+}
