@@ -3,6 +3,7 @@
 
 mod args;
 mod attach;
+mod bench;
 mod check_config;
 mod control;
 pub mod demo_agent;
@@ -48,6 +49,7 @@ fn dispatch(Args { target, json, command }: Args) -> anyhow::Result<()> {
             return check_config::run(&output, config.as_deref(), print);
         }
         Command::Token(token) => return token::run(&output, &token),
+        Command::Bench(bench) => return bench::run(&output, &bench),
         _ => {}
     }
     let client = target.client()?;
@@ -81,7 +83,10 @@ async fn talk(
         }
         Command::Resume { session } => control::resume(client, output, find(&session).await?).await,
         Command::Rm { session } => control::remove(client, output, find(&session).await?).await,
-        Command::Serve { .. } | Command::CheckConfig { .. } | Command::Token(_) => {
+        Command::Serve { .. }
+        | Command::CheckConfig { .. }
+        | Command::Token(_)
+        | Command::Bench(_) => {
             unreachable!("dispatched without a client")
         }
     }

@@ -1,6 +1,6 @@
 //! The words of the command line and their help. Nothing here does anything.
 
-use super::{ls::Ls, new::New, send::Send, target::Target, token::Token};
+use super::{bench::Bench, ls::Ls, new::New, send::Send, target::Target, token::Token};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 
@@ -50,6 +50,7 @@ Run the server:
   serve            run it
   check-config     find every fault of a configuration file
   token            make a token and the lines for the configuration
+  bench            measure what this machine can do
 
 {options}{after-help}
 ";
@@ -136,6 +137,7 @@ pub(super) enum Command {
         print: bool,
     },
     Token(Token),
+    Bench(Bench),
 }
 
 #[derive(Debug, clap::Args)]
