@@ -21,9 +21,6 @@ impl Frame<'_> {
         if let Some(event) = self.event {
             put_field(out, "event: ", single_line(event));
         }
-        if let Some(id) = self.id {
-            put_field(out, "id: ", single_line(id));
-        }
         if let Some(retry) = self.retry {
             put_field(out, "retry: ", retry.to_string().as_bytes());
         }
@@ -35,6 +32,10 @@ impl Frame<'_> {
                 [] => break,
                 [b'\r', b'\n', tail @ ..] | [_, tail @ ..] => rest = tail,
             }
+        }
+        // Last: some clients take an id as soon as its line is there, and a cut behind it would cost them the event.
+        if let Some(id) = self.id {
+            put_field(out, "id: ", single_line(id));
         }
         out.put_u8(b'\n');
     }

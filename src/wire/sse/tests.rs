@@ -106,11 +106,11 @@ fn a_decoder_that_has_failed_takes_nothing_more() {
 }
 
 #[test]
-fn a_frame_is_written_with_its_fields_first() {
+fn the_id_of_a_frame_is_its_last_line_because_a_client_may_take_it_before_the_frame_ends() {
     let mut out = Vec::new();
     Frame { event: Some("welcome"), id: Some("t"), retry: Some(1000), data: b"{}" }
         .encode(&mut out);
-    assert_eq!(out, b"event: welcome\nid: t\nretry: 1000\ndata: {}\n\n");
+    assert_eq!(out, b"event: welcome\nretry: 1000\ndata: {}\nid: t\n\n");
 }
 
 /// Text that is rich in what the format treats specially.
