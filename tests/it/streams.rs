@@ -1,6 +1,7 @@
 //! The streams as their readers see them: what comes, in which order, after which cut, and what it costs.
 
 mod burst;
+mod cuts;
 mod handshake;
 mod list;
 mod reconnect;
@@ -8,4 +9,5 @@ mod replay;
 mod scope;
 mod start;
 mod support;
+mod vanished;
 mod watching;

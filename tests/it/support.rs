@@ -1,10 +1,12 @@
 //! Servers to test: the real binary in a process of its own, or in this process with a clock moved by hand. Both are
 //! spoken to as any client does, over HTTP. Every wait has a limit, so that a defect is a failure and not a hang.
 
+mod proxy;
 mod signals;
 mod steer;
 mod stored;
 
+pub(crate) use proxy::*;
 pub(crate) use signals::{configure, configured};
 pub(crate) use steer::*;
 pub(crate) use stored::{StoredSession, read_database, read_tests};
@@ -176,11 +178,7 @@ impl Api {
         let response = within("a stream", request.send()).await.expect("a stream");
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        // A server that was killed closes in the middle of a chunk.
-        Sse::of(stream::unfold(response, |mut response| async move {
-            let chunk = response.chunk().await.ok()??;
-            Some((chunk, response))
-        }))
+        Sse::from(response)
     }
 
     /// Follows a session from its first event until one fits; gives all that came.
@@ -210,6 +208,16 @@ pub(crate) struct Sse {
     decoder: Decoder,
     ready: VecDeque<ServerEvent>,
     last_event_id: String,
+}
+
+impl From<reqwest::Response> for Sse {
+    fn from(response: reqwest::Response) -> Self {
+        // A server that was killed, like a network that broke, ends in the middle of a chunk.
+        Self::of(stream::unfold(response, |mut response| async move {
+            let chunk = response.chunk().await.ok()??;
+            Some((chunk, response))
+        }))
+    }
 }
 
 impl Sse {

@@ -22,10 +22,10 @@ async fn a_burst_of_5000_events_reaches_a_reader_that_keeps_reading_whole() {
 
 /// So many lines of this size are far more than a narrow stream's sockets hold.
 const LINE_BYTES: usize = 16 * 1024;
-const LINES: u64 = 600;
+pub(super) const LINES: u64 = 600;
 
 /// Has a session's log grow by more than sockets hold; the new head.
-async fn overflow(server: &Driven, id: &str) -> u64 {
+pub(super) async fn overflow(server: &Driven, id: &str) -> u64 {
     let receipt = server.send(id, &uuid::Uuid::new_v4().to_string(), &long_text()).await;
     let head = receipt["seq"].as_u64().expect("a seq") + 1 + LINES;
     server.row(id, |row| row.head.0 >= head).await;
@@ -36,7 +36,7 @@ fn long_text() -> String {
     vec!["x".repeat(LINE_BYTES); usize::try_from(LINES).expect("a small number")].join("\n")
 }
 
-async fn read_up_to(stream: &mut Sse, place: &mut Contiguous, head: u64) {
+pub(super) async fn read_up_to(stream: &mut Sse, place: &mut Contiguous, head: u64) {
     while place.cursor < head {
         place.take(&stream.next().await.expect("an open stream"));
     }

@@ -90,6 +90,15 @@ impl EventSource {
         self.api.stream_with(request.header("Last-Event-ID", &self.last_event_id)).await
     }
 
+    /// The same over a network that may break before there is an answer.
+    pub(super) async fn try_connect(&self) -> Option<Sse> {
+        let request = self.api.request("GET", &self.path);
+        let request = request.header("Last-Event-ID", &self.last_event_id);
+        let response = within("an answer or none", request.send()).await.ok()?;
+        assert_eq!(response.status(), 200);
+        Some(Sse::from(response))
+    }
+
     /// A frame was dispatched to the page.
     pub(super) fn dispatched(&mut self, frame: &ServerEvent) {
         self.last_event_id.clone_from(&frame.id);
