@@ -6,6 +6,7 @@
 mod admin;
 mod agents;
 mod cli;
+mod clients;
 mod config;
 mod crash;
 mod detach;
