@@ -28,7 +28,11 @@ use crate::{
         problem::ErrorCode,
     },
 };
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{ConnectionType, Version, header},
+    web,
+};
 use actix_web_lab::{
     body::new_infallible_body_stream,
     header::{CacheControl, CacheDirective},
@@ -171,11 +175,17 @@ async fn open(
     })?;
     let list = with_list.then(|| ListFeed::new(app.clone(), viewer.clone()));
     let follower = Follower::new(app.clone(), connection, places, gone, list);
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header(CacheControl(vec![CacheDirective::NoStore]))
         .insert_header(("X-Accel-Buffering", "no"))
-        .body(new_infallible_body_stream(follower.into_stream())))
+        .body(new_infallible_body_stream(follower.into_stream()));
+    if request.version() <= Version::HTTP_10 {
+        // It knows no chunks: the body ends with the connection.
+        response.head_mut().no_chunking(true);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 /// The live end of a session, if the credential may see it.

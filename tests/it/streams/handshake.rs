@@ -1,11 +1,15 @@
 //! The frames of a stream: their order, their ids, their bytes, and the ping.
 
 use super::support::{RawStream, active, grow, json};
-use crate::support::{Driven, Process};
+use crate::support::{Driven, Process, within};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
 
 /// Scenario 1.
@@ -170,4 +174,30 @@ async fn a_stream_whose_peer_is_gone_is_removed_at_once_and_it_alone() {
     let events = new.events_until(|event| event["seq"] == head + 3).await;
     assert_eq!(events.len(), 3, "nobody has left the session: {events:#?}");
     assert_eq!(server.session(&id).await["state"], "ACTIVE");
+}
+
+#[tokio::test]
+async fn a_reader_that_speaks_http_1_0_gets_the_frames_without_chunks() {
+    let server = Process::start("").await;
+    let id = server.create("cat").await;
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let token = server.token.as_deref().unwrap();
+    let head = format!(
+        "GET /v1/stream?sessions={id}&after={id}:0 HTTP/1.0\r\nHost: {address}\r\nConnection: keep-alive\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 16];
+    within("an answer", socket.read_exact(&mut first)).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.0 200 OK\r");
+    server.delete(&format!("/v1/sessions/{id}")).await.expect(204);
+    let mut rest = String::new();
+    within("the end", socket.read_to_string(&mut rest)).await.unwrap();
+    let (head, body) = rest.split_once("\r\n\r\n").unwrap();
+    assert!(!head.contains("chunked"), "{head}");
+    for line in body.lines() {
+        let name = line.split(": ").next().unwrap();
+        assert!(["event", "retry", "data", "id", ""].contains(&name), "{line}");
+    }
+    assert!(body.starts_with("event: welcome\n") && body.ends_with("\n\n"), "{body}");
 }
