@@ -28,6 +28,7 @@ use actix_web::{
     web::Data,
 };
 use lock::DataLock;
+use socket2::SockRef;
 use std::{
     any::Any,
     fs, io,
@@ -51,6 +52,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const STORE_READERS: usize = 2;
 /// Calls that may wait for the store.
 const STORE_QUEUE: usize = 16 * 1024;
+/// How much the kernel takes for a connection beyond what is on its way to the peer.
+const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// What a server is made of.
 #[derive(Clone, Debug)]
@@ -316,12 +319,14 @@ fn serve_admin(app: Data<App>, listener: AdminListener) -> io::Result<ServerHand
     Ok(handle)
 }
 
-/// Frames are small and wanted at once; and a peer that takes nothing for the stall limit is cut by the kernel, also
-/// while nobody polls the connection for it has a full buffer.
+/// Frames are small and wanted at once; a peer that takes nothing for the stall limit is cut by the kernel, also while
+/// nobody polls the connection for it has a full buffer; and of what a slow peer does not take yet the kernel holds little,
+/// so that the stream sees it go on, and memory does not grow with such peers.
 fn set_up_socket(socket: &dyn Any, stall: Duration) {
     let Some(socket) = socket.downcast_ref::<TcpStream>() else { return };
     let millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
     // Without these options the connection works too, only less well.
     let _ = socket.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(socket, millis);
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES);
 }

@@ -106,6 +106,10 @@ impl Follower {
     }
 
     async fn next_chunk(&mut self) -> Option<Bytes> {
+        if let Some(piece) = self.frames.rest() {
+            self.connection.progressed(self.app.clock.now());
+            return Some(piece);
+        }
         loop {
             match self.stage {
                 Stage::Over => return None,

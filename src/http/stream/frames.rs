@@ -16,9 +16,15 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
+/// The most bytes that are handed over at a time. A reader has made progress when the next ones are asked for, and by
+/// that a slow one is told from one that has stopped: at 1 kB/s these take a fraction of the stall limit.
+const PIECE: usize = 16 * 1024;
+
 pub(super) struct Frames {
     buffer: BytesMut,
     count: usize,
+    /// What is being handed over.
+    ready: Bytes,
     token: Token,
     /// The token as text; kept for its allocation.
     id: String,
@@ -26,7 +32,7 @@ pub(super) struct Frames {
 
 impl Frames {
     pub(super) fn new(token: Token) -> Self {
-        Self { buffer: BytesMut::new(), count: 0, token, id: String::new() }
+        Self { buffer: BytesMut::new(), count: 0, ready: Bytes::new(), token, id: String::new() }
     }
 
     /// How many frames and bytes wait to be handed over.
@@ -34,16 +40,20 @@ impl Frames {
         (self.count, self.buffer.len())
     }
 
-    /// What was written since the last time; None where that is nothing.
+    /// The next piece of what was written; None where nothing was.
     pub(super) fn take(&mut self) -> Option<Bytes> {
-        if self.buffer.is_empty() {
-            return None;
+        if self.ready.is_empty() && !self.buffer.is_empty() {
+            self.count = 0;
+            // An idle stream holds no buffer.
+            self.ready = std::mem::take(&mut self.buffer).freeze();
         }
-        self.count = 0;
-        let chunk = self.buffer.split().freeze();
-        // An idle stream holds no buffer.
-        self.buffer = BytesMut::new();
-        Some(chunk)
+        self.rest()
+    }
+
+    /// The next piece of what is being handed over; until there is none, a frame may be there by half.
+    pub(super) fn rest(&mut self) -> Option<Bytes> {
+        let piece = self.ready.split_to(self.ready.len().min(PIECE));
+        (!piece.is_empty()).then_some(piece)
     }
 
     /// Sets the stream's place in a session without a frame.

@@ -3,7 +3,7 @@
 
 use super::{
     burst::{LINES, overflow, read_up_to},
-    support::{Contiguous, EventSource, active, grow, json},
+    support::{Contiguous, EventSource, active, grow, json, narrow},
 };
 use crate::support::{Driven, End, Process, Proxy, Sse, within};
 use seawall::{
@@ -186,4 +186,24 @@ async fn a_reader_at_1_kb_a_second_costs_the_fast_ones_nothing_and_sees_no_hole_
     assert!(place.missed > 200, "{}", place.missed);
     let last = grow(&server, &id, 3).await;
     read_up_to(&mut slow, &mut place, last).await;
+}
+
+/// Scenario 27. A tenth of what waits for it in all that time, but always something.
+#[tokio::test]
+async fn a_reader_that_takes_a_little_all_the_time_is_slow_and_not_stalled() {
+    let server = Driven::start("").await;
+    let (id, head) = active(&server, "cat").await;
+    let mut stream = narrow(&server, &[&id]).await;
+    let last = overflow(&server, &id).await;
+    let mut place = Contiguous::after(head);
+    for round in 1..=8 {
+        read_up_to(&mut stream, &mut place, head + 8 * round).await;
+        for _ in 0..4 {
+            server.advance(5 * SECOND);
+            assert!(server.registry.probe().await);
+        }
+    }
+    read_up_to(&mut stream, &mut place, last).await;
+    let last = grow(&server, &id, 3).await;
+    read_up_to(&mut stream, &mut place, last).await;
 }
