@@ -4,7 +4,7 @@
 mod browser;
 mod programs;
 
-use crate::support::{End, Flow, Process, Proxy, Rules};
+use crate::support::{End, Flow, Process, Proxy, Rules, is};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -23,6 +23,7 @@ impl Talk {
         for _ in 0..sessions {
             let id = server.create("demo").await;
             server.send(&id, "m1", "slow 100000 20").await;
+            server.look_until(&id, is("agent.message")).await;
             ids.push(id);
         }
         let proxy = Proxy::to(&server);

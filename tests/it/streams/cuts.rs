@@ -2,7 +2,7 @@
 //! nothing twice. What the client itself closes is not here.
 
 use super::support::{Contiguous, EventSource, active, grow, json};
-use crate::support::{Driven, End, Flow, Process, Proxy, Rules, Spot, Sse, Write};
+use crate::support::{Driven, End, Flow, Process, Proxy, Rules, Spot, Sse, Write, is};
 use std::{collections::BTreeMap, time::Duration};
 
 /// What a page has seen through its `EventSource`: its place in each session.
@@ -124,6 +124,7 @@ async fn three_talking_sessions_come_whole_by_last_event_id_alone_over_thirty_cu
     for _ in 0..3 {
         let id = server.create("demo").await;
         server.send(&id, "m1", "slow 100000 3").await;
+        server.look_until(&id, is("agent.message")).await;
         ids.push(id);
     }
     let seed = uuid::Uuid::new_v4().as_u64_pair().0 | 1;

@@ -99,9 +99,12 @@ impl EventSource {
         Some(Sse::from(response))
     }
 
-    /// A frame was dispatched to the page.
+    /// A frame was dispatched to the page. The id outlives the connection, as it does in browsers: the first frames of
+    /// the next one, which have none, do not take it away.
     pub(super) fn dispatched(&mut self, frame: &ServerEvent) {
-        self.last_event_id.clone_from(&frame.id);
+        if !frame.id.is_empty() {
+            self.last_event_id.clone_from(&frame.id);
+        }
     }
 }
 

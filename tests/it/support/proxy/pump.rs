@@ -245,6 +245,8 @@ impl<'a> Pipe<'a> {
             match read {
                 // A peer that is reset has gone, like one that has closed.
                 Ok(0) | Err(_) if flow.lost => std::future::pending().await,
+                // It was held before this came.
+                Ok(0) | Err(_) if flow.held => {}
                 Ok(0) | Err(_) => return Ok(Vec::new()),
                 Ok(_) if flow.lost => {}
                 Ok(count) => {
