@@ -3,6 +3,8 @@
 
 pub(crate) mod actor;
 pub mod connections;
+#[cfg(test)]
+mod interleavings;
 pub mod recovery;
 pub mod replay;
 pub(crate) mod retention;

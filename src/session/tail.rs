@@ -6,10 +6,23 @@ use crate::{
     store::{Line, Page, Watch},
 };
 
+/// The newest lines of a session, for as long as they are in memory.
+pub trait Live {
+    /// Lines after `cursor`; None where the next one is not in memory. A [`Tail`] believes nothing of it: these may be
+    /// too few, the wrong ones, doubled or in another order.
+    fn lines_after(&self, cursor: Seq, max_lines: usize, max_bytes: usize) -> Option<Vec<Line>>;
+}
+
+impl Live for Watch {
+    fn lines_after(&self, cursor: Seq, max_lines: usize, max_bytes: usize) -> Option<Vec<Line>> {
+        Watch::lines_after(self, cursor, max_lines, max_bytes)
+    }
+}
+
 /// A cursor and the session's live end. The cursor is the highest contiguous seq that was taken.
 #[derive(Debug)]
-pub struct Tail {
-    watch: Watch,
+pub struct Tail<L = Watch> {
+    watch: L,
     cursor: Seq,
 }
 
@@ -34,12 +47,12 @@ pub enum Paged {
     },
 }
 
-impl Tail {
-    pub fn new(watch: Watch, cursor: Seq) -> Self {
+impl<L: Live> Tail<L> {
+    pub fn new(watch: L, cursor: Seq) -> Self {
         Self { watch, cursor }
     }
 
-    pub fn watch(&self) -> &Watch {
+    pub fn watch(&self) -> &L {
         &self.watch
     }
 
@@ -52,17 +65,15 @@ impl Tail {
         self.cursor = cursor;
     }
 
-    /// What comes after the cursor, up to and including `upto`.
+    /// What comes after the cursor, up to and including `upto`, which is committed.
     pub fn next(&self, upto: Seq, max_lines: usize, max_bytes: usize) -> Next {
         if self.cursor >= upto {
             return Next::UpToDate;
         }
-        match self.watch.lines_after(self.cursor, max_lines, max_bytes) {
-            None => Next::Read { after: self.cursor },
-            Some(lines) => match self.contiguous(lines, upto) {
-                lines if lines.is_empty() => Next::UpToDate,
-                lines => Next::Lines(lines),
-            },
+        let lines = self.watch.lines_after(self.cursor, max_lines, max_bytes).unwrap_or_default();
+        match self.contiguous(lines, upto) {
+            lines if lines.is_empty() => Next::Read { after: self.cursor },
+            lines => Next::Lines(lines),
         }
     }
 
@@ -81,18 +92,17 @@ impl Tail {
         }
     }
 
-    /// Of `lines` those that come next: without what was taken already, and up to the first hole.
+    /// Of `lines` those that come next, each once, and up to the first hole.
     fn contiguous(&self, lines: Vec<Line>, upto: Seq) -> Vec<Line> {
         let mut expected = self.cursor.next();
-        lines
-            .into_iter()
-            .skip_while(|line| line.seq <= self.cursor)
-            .take_while(|line| {
-                let is_next = line.seq == expected && line.seq <= upto;
+        let mut is_next = |line: &Line| {
+            let is_next = line.seq == expected && line.seq <= upto;
+            if is_next {
                 expected = expected.next();
-                is_next
-            })
-            .collect()
+            }
+            is_next
+        };
+        lines.into_iter().filter(|line| is_next(line)).collect()
     }
 }
 
