@@ -9,6 +9,7 @@ mod cli;
 mod clients;
 mod config;
 mod crash;
+mod day;
 mod detach;
 mod house;
 mod lost_replies;

@@ -1,12 +1,16 @@
 //! Servers to test: the real binary in a process of its own, or in this process with a clock moved by hand. Both are
 //! spoken to as any client does, over HTTP. Every wait has a limit, so that a defect is a failure and not a hang.
 
+mod crashed;
+mod narrow;
 mod proxy;
+mod random;
 mod signals;
 mod steer;
 mod stored;
 
 pub(crate) use proxy::*;
+pub(crate) use random::Random;
 pub(crate) use signals::{configure, configured};
 pub(crate) use steer::*;
 pub(crate) use stored::{StoredSession, read_database, read_tests};
@@ -477,6 +481,12 @@ impl std::ops::Deref for Driven {
 impl Driven {
     pub(crate) async fn start(extra: &str) -> Self {
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+        Self::start_in(folder, extra, Clock::manual(Timestamp::from_millis(1_800_000_000_000)))
+            .await
+    }
+
+    /// Starts a server in the folder of an earlier one; the clock goes on.
+    pub(crate) async fn start_in(folder: Arc<TempDir>, extra: &str, clock: Clock) -> Self {
         let text = config_text(folder.path(), extra).replace("seawall:self", SEAWALL);
         let path = folder.path().join("seawall.toml");
         let mut config =
@@ -485,7 +495,6 @@ impl Driven {
         if let Some(demo) = config.agents.get_mut("demo") {
             demo.command = SEAWALL.into();
         }
-        let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
         let options = ServerOptions {
             config: Arc::new(config),
             data: folder.path().join("data"),
@@ -501,8 +510,14 @@ impl Driven {
                 let admin = server.admin_address().expect("TCP");
                 let rooms = (server.log().clone(), server.registry().clone());
                 let _ = started_sender.send((server.public_address(), admin, rooms));
-                if let Ok(grace) = stopped.await {
-                    server.stop(grace).await;
+                match stopped.await {
+                    Ok(grace) => server.stop(grace).await,
+                    // Gone in the middle of whatever it did; the system takes the threads of HTTP with it.
+                    Err(_) => {
+                        drop(server);
+                        actix::System::current().stop();
+                        tokio::task::yield_now().await;
+                    }
                 }
             });
         });

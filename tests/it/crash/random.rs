@@ -2,7 +2,7 @@
 //! The seed is printed with a failure; `SEED=… cargo test` runs the same choices again.
 
 use super::last_state;
-use crate::support::{Api, Process, StoredSession, assert_dense, of_type, read_database};
+use crate::support::{Api, Process, Random, StoredSession, assert_dense, of_type, read_database};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,24 +12,10 @@ use tokio::sync::mpsc;
 
 const ROUNDS: usize = 20;
 
-/// Numbers that look random and are the same for the same seed (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let fresh = || u64::from_le_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk().unwrap());
-        let seed = std::env::var("SEED").map_or_else(|_| fresh(), |seed| seed.parse().unwrap());
-        eprintln!("SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
+fn random() -> Random {
+    let seed = Random::given_seed("SEED").unwrap_or_else(Random::fresh_seed);
+    eprintln!("SEED={seed}");
+    Random::new(seed)
 }
 
 /// What a client knows of one message.
@@ -195,7 +181,7 @@ async fn killed_while_sending(
 #[tokio::test]
 async fn every_acknowledged_message_survives_kills_at_random_moments_and_is_dispatched_once() {
     let extra = "[sessions]\nmax_queued_messages = 10000\n[streams]\nmax_replay_gap = 1000000\n[agents.tee]\nprotocol = \"lines\"\ncommand = \"tee\"\nargs = [\"-a\", \"heard\"]\n";
-    let mut random = Random::new();
+    let mut random = random();
     let mut server = Process::start(extra).await;
     let mut sessions = Vec::new();
     for _ in 0..2 {

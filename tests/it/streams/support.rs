@@ -2,14 +2,8 @@
 //! checks that nothing is skipped silently.
 
 use crate::support::{Api, Driven, Sse, within};
-use bytes::BytesMut;
-use futures_util::{StreamExt, stream};
 use seawall::{domain::State, wire::sse::ServerEvent};
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
-};
 
 /// A frame as it stands on the wire.
 #[derive(Debug)]
@@ -186,35 +180,10 @@ impl Contiguous {
     }
 }
 
-/// What a narrow stream's socket holds, in bytes; the kernel doubles it.
-const NARROW: u32 = 16 * 1024;
-
 /// A live stream of these sessions whose socket holds next to nothing, so that who does not read it is soon behind.
-/// HTTP/1.0, which has no chunks: the frames stand in the body as they are.
 pub(super) async fn narrow(api: &Api, sessions: &[&str]) -> Sse {
-    let address = api.url.strip_prefix("http://").expect("a plain address");
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(NARROW).expect("a small buffer");
-    let mut socket = socket.connect(address.parse().expect("an address")).await.expect("a server");
-    let token = api.token.as_deref().expect("a token");
     let path = format!("/v1/stream?sessions={}", sessions.join(","));
-    let head =
-        format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
-    socket.write_all(head.as_bytes()).await.expect("a reader");
-    let mut answer = BytesMut::new();
-    let body = loop {
-        within("an answer", socket.read_buf(&mut answer)).await.expect("an answer");
-        if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
-            break answer.split_off(end + 4).freeze();
-        }
-    };
-    assert!(answer.starts_with(b"HTTP/1.0 200"), "{answer:?}");
-    let rest = stream::unfold(socket, |mut socket| async move {
-        let mut chunk = BytesMut::with_capacity(64 * 1024);
-        let read = socket.read_buf(&mut chunk).await.ok().filter(|read| *read > 0);
-        read.map(|_| (chunk.freeze(), socket))
-    });
-    let mut stream = Sse::of(stream::once(async { body }).chain(rest));
+    let mut stream = api.narrow_stream(&path, "").await;
     for _ in sessions {
         stream.named("snapshot").await;
     }
