@@ -34,6 +34,8 @@ pub(super) struct Follower {
     app: web::Data<App>,
     connection: Arc<Connection>,
     places: Vec<Place>,
+    /// The place whose batch comes next.
+    turn: usize,
     gone: Vec<GoneFrame>,
     list: Option<ListFeed>,
     frames: Frames,
@@ -89,6 +91,7 @@ impl Follower {
             app,
             connection,
             places,
+            turn: 0,
             gone,
             list,
             frames,
@@ -183,20 +186,34 @@ impl Follower {
                 return;
             }
         }
-        let mut moved = true;
-        while moved && !self.is_full() {
-            moved = false;
-            for index in 0..self.places.len() {
-                let upto = self.places[index].tail.watch().head();
-                moved |= self.advance(index, upto).await;
-            }
-        }
+        while !self.is_full() && self.round().await {}
         if let Some(list) = &mut self.list
             && let Err(error) = list.write(&mut self.frames).await
         {
             self.read_error = Some(error);
         }
         self.drop_deleted();
+    }
+
+    /// A batch of each session, up to where the chunk is full: there the next one goes on, or the first sessions would
+    /// always have the most of it. False where nothing came.
+    async fn round(&mut self) -> bool {
+        let streams = &self.app.config.streams;
+        let (sync_batch, queue_frames) = (streams.sync_batch, streams.queue_frames);
+        let mut moved = false;
+        for _ in 0..self.places.len() {
+            let is_cut = self.frames.size().0 + sync_batch > queue_frames;
+            let upto = self.places[self.turn].tail.watch().head();
+            moved |= self.advance(self.turn, upto).await;
+            let is_full = self.is_full();
+            if !(is_full && is_cut) {
+                self.turn = (self.turn + 1) % self.places.len();
+            }
+            if is_full {
+                break;
+            }
+        }
+        moved
     }
 
     fn is_full(&self) -> bool {
@@ -401,3 +418,6 @@ impl Drop for Follower {
         self.app.registry.closed(self.connection.id);
     }
 }
+
+#[cfg(test)]
+mod tests;
