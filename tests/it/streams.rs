@@ -9,5 +9,6 @@ mod replay;
 mod scope;
 mod start;
 mod support;
+mod ticks;
 mod vanished;
 mod watching;

@@ -184,3 +184,38 @@ impl Handler<Sync> for RegistryActor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{Seq, Session, Timestamp},
+        store::{Create, EventLog, memory::MemoryLog},
+    };
+    use std::sync::Arc;
+
+    fn followed(state: State) -> Followed {
+        let log = MemoryLog::new();
+        let id = SessionId::from_uuid(uuid::Uuid::from_u128(1));
+        let now = Timestamp::from_millis(0);
+        let session =
+            Session { state, ..Session::new(id, "demo".into(), "/".into(), [0; 32], now) };
+        log.create(Create { session, events: Vec::new(), accept: None }).wait().unwrap();
+        Followed::new(log.watch(id, Arc::default()).wait().unwrap(), Seq(0))
+    }
+
+    /// Scenario 24.
+    #[test]
+    fn a_tick_works_for_sessions_that_somebody_may_wait_for() {
+        use State::{Active, Closing, Created, Detached, Ended, Starting, Suspended};
+        for state in [Created, Starting, Active, Closing, Ended] {
+            assert!(is_served(&followed(state)), "{state}");
+        }
+        for state in [Detached, Suspended] {
+            assert!(!is_served(&followed(state)), "{state}");
+        }
+        let gone = followed(Active);
+        gone.set_gone();
+        assert!(!is_served(&gone));
+    }
+}
