@@ -32,6 +32,7 @@ fn stamp(line: &[u8]) -> Stamp {
     serde_json::from_slice(line).unwrap()
 }
 
+/// Scenario 8.
 async fn eight_sessions_that_append_at_once_are_each_dense_and_hold_their_own_events_only(
     subject: Subject,
 ) {
@@ -74,6 +75,7 @@ async fn appends_handed_over_without_waiting_take_effect_in_that_order(subject: 
     }
 }
 
+/// Scenario 9.
 async fn the_head_is_0_then_1_then_n_and_an_unknown_session_has_none(mut subject: Subject) {
     assert_eq!(subject.session(sample::id(1)).await.unwrap_err(), StoreError::Unknown);
     let empty = sample::query(1, PageFrom::Newest, 9);
