@@ -4,7 +4,7 @@
 use super::script::{Script, lines, policy, secs};
 use crate::{
     config::Restart,
-    domain::{State, event::StopReason},
+    domain::{EndReason, State, event::StopReason},
     session::machine::Policy,
 };
 
@@ -132,6 +132,35 @@ impl Script {
             Some(_) => self.exits(0),
             None => self.after(secs(2)),
         }
+    }
+}
+
+#[test]
+fn a_run_that_takes_nothing_of_what_waits_is_counted_also_where_it_was_up() {
+    // The message before it is still on its way into the log, and nothing overtakes it.
+    let mut script = Script::active().store_stalls().send("m1").send("m2");
+    script.commit(usize::MAX);
+    script.hear_outcome(1);
+    for _ in 0..3 {
+        script = script.exits(0);
+        script.commit(usize::MAX);
+        script = script.ready().is(State::Active);
+    }
+    let script = script.exits(0).is(State::Ended);
+    assert_eq!(script.machine.session().end_reason, Some(EndReason::RestartLimit));
+}
+
+#[test]
+fn runs_that_take_one_message_each_are_not_counted() {
+    let mut script = Script::starting(lines()).ready();
+    for number in 1..=9 {
+        script = script.send(&format!("m{number}"));
+    }
+    for number in 2..=9 {
+        // It exits in the middle of the line before.
+        script = script.exits(0).quiet().ready();
+        script =
+            script.then(&format!("started new; ACTIVE; dispatched m{number}; prompt m{number}"));
     }
 }
 
