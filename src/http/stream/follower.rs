@@ -110,7 +110,7 @@ impl Follower {
 
     async fn next_chunk(&mut self) -> Option<Bytes> {
         if let Some(piece) = self.frames.rest() {
-            self.connection.progressed(self.app.clock.now());
+            self.connection.progressed(self.app.clock.now(), piece.len());
             return Some(piece);
         }
         loop {

@@ -62,7 +62,7 @@ impl Reader {
         }
         let id = ConnectionId::from_uuid(uuid::Uuid::from_u128(9));
         let now = app.clock.now();
-        let connection = Arc::new(Connection::new(id, "ann".into(), followed, notify, now));
+        let connection = Arc::new(Connection::new(id, "ann".into(), None, followed, notify, now));
         let follower = Follower::new(app, connection.clone(), places, Vec::new(), None);
         let stream = Box::pin(follower.into_stream());
         Self { stream, decoder: Decoder::new(1 << 20), connection }
