@@ -1,5 +1,5 @@
 //! Peers that say nothing when they go, or take next to nothing: how the server finds out, and that it costs the others
-//! nothing. Peers that close are not here.
+//! nothing. Peers that close in order are not here.
 
 use super::{
     burst::{LINES, overflow, read_up_to},
@@ -206,4 +206,39 @@ async fn a_reader_that_takes_a_little_all_the_time_is_slow_and_not_stalled() {
     read_up_to(&mut stream, &mut place, last).await;
     let last = grow(&server, &id, 3).await;
     read_up_to(&mut stream, &mut place, last).await;
+}
+
+/// Scenario 26. What was under way to the reader when the others spoke comes before them; of the rest, one batch may.
+#[tokio::test]
+async fn two_sessions_beside_one_that_is_far_behind_wait_for_one_batch_of_it() {
+    let server = Driven::start("").await;
+    let (busy, head) = active(&server, "cat").await;
+    let (quiet, _) = active(&server, "cat").await;
+    let (other, _) = active(&server, "cat").await;
+    let proxy = Proxy::to(&server);
+    let path = format!("/v1/stream?sessions={busy},{quiet},{other}");
+    let mut stream = proxy.through(&server).stream(&path).await;
+    for _ in 0..3 {
+        stream.named("snapshot").await;
+    }
+    proxy.last().hold(true);
+    let last = overflow(&server, &busy).await;
+    grow(&server, &quiet, 3).await;
+    grow(&server, &other, 3).await;
+    proxy.last().hold(false);
+    let mut place = Contiguous::after(head);
+    // How far the busy one was at each event of the others.
+    let mut at = Vec::new();
+    while at.len() < 6 {
+        let frame = stream.next().await.unwrap();
+        match json(&frame)["session_id"] == busy.as_str() {
+            true => place.take(&frame),
+            false => at.push(place.cursor),
+        }
+    }
+    assert!(at[5] - at[0] <= 50, "{at:?}");
+    // A queue and a batch, and what sockets hold.
+    assert!(at[0] - head <= 64 + 50 + 36, "{at:?} after {head}");
+    read_up_to(&mut stream, &mut place, last).await;
+    assert_eq!(place.missed, 0);
 }
