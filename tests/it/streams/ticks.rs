@@ -20,7 +20,7 @@ async fn deaf_stream(server: &Driven, id: &str, cursor: u64) -> Arc<Connection> 
     let id = ConnectionId::from_uuid(uuid::Uuid::new_v4());
     let notify = Arc::new(Notify::new());
     let now = server.clock.now();
-    let connection = Arc::new(Connection::new(id, "test".into(), followed, notify, now));
+    let connection = Arc::new(Connection::new(id, "test".into(), None, followed, notify, now));
     server.registry.open(connection.clone()).await.unwrap();
     connection
 }
