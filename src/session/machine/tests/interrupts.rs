@@ -126,6 +126,24 @@ fn after_a_sigint_the_next_message_waits_until_the_agent_has_exited_or_shown_tha
 }
 
 #[test]
+fn a_timer_that_ends_meanwhile_hurries_neither_the_ladder_nor_the_next_message() {
+    let script = Script::running("m1").send("m2").watchers(0, 0).after(secs(3)).interrupt();
+    let script = script.quiet().after(secs(2)).then("DETACHED");
+    script.after(secs(3)).then("!SIGINT; interrupt failed sigint");
+
+    let script = Script::running("m1").send("m2").interrupt().after(secs(3)).watchers(0, 0);
+    script
+        .after(secs(2))
+        .quiet()
+        .turn_ends(StopReason::Cancelled)
+        .then("turn of m1 ended cancelled; interrupt completed")
+        .after(secs(3))
+        .then("DETACHED")
+        .after(secs(2))
+        .then("dispatched m2; prompt m2");
+}
+
+#[test]
 fn a_child_that_dies_of_the_cancel_is_told_as_a_failed_interrupt() {
     Script::running("m1").interrupt().quiet().exits(1).then(
         "exited 1; turn of m1 ended transport_lost; failed m1 transport_lost uncertain
