@@ -6,6 +6,8 @@ mod calls;
 mod error;
 mod history;
 mod item;
+mod outbox;
+mod retry;
 mod send;
 mod stream;
 
@@ -13,10 +15,14 @@ pub use calls::{EventQuery, SessionFilter};
 pub use error::{ClientError, UrlError};
 pub use history::History;
 pub use item::{ListChange, LogEvent, Lost, StreamItem};
+pub use outbox::{
+    Entry, EntryState, FileError, OUTBOX_MAX, Outbox, OutboxError, OutboxState, QueueError,
+    StateFile,
+};
 pub use send::SendOptions;
 pub use stream::{Begin, Stream, StreamRequest};
 
-use crate::{clock::Clock, wire::problem::Problem};
+use crate::{clock::Clock, domain::Timestamp, wire::problem::Problem};
 use bytes::Bytes;
 use reqwest::{Method, Url, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -119,7 +125,7 @@ impl Client {
         let answer = async {
             let response = request.send().await.map_err(|error| self.unreachable(&error))?;
             let status = response.status();
-            let retry_after = retry_after(response.headers());
+            let retry_after = retry_after(response.headers(), self.clock.now());
             let body = self.read(response).await?;
             if status.is_success() {
                 return Ok(body);
@@ -203,10 +209,14 @@ fn bearer(token: &str) -> Result<header::HeaderValue, UrlError> {
     Ok(value)
 }
 
-/// Seconds only: our server writes no dates there.
-fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// Seconds, as our server writes them, or a date, as a proxy may.
+fn retry_after(headers: &header::HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Timestamp::from_millis(date.as_millisecond()) - now)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::output::Output;
 use crate::{
-    client::{Begin, Client, StreamItem, StreamRequest},
+    client::{Begin, Client, History, StreamItem, StreamRequest},
     domain::{Seq, SessionId},
     wire::api::{GapFrame, GapReason},
 };
@@ -15,19 +15,12 @@ pub(super) async fn run(
     after: u64,
     follow: bool,
 ) -> anyhow::Result<()> {
-    let cursor = pages(client, output, id, Seq(after), None).await?;
+    let cursor = print(output, client.history(id, Seq(after), None)).await?;
     if follow { self::follow(client, output, id, cursor).await } else { Ok(()) }
 }
 
-/// Prints the stored events behind `after`; the seq of the last one.
-async fn pages(
-    client: &Client,
-    output: &Output,
-    id: SessionId,
-    after: Seq,
-    upto: Option<Seq>,
-) -> anyhow::Result<Seq> {
-    let mut history = client.history(id, after, upto);
+/// Prints stored events; the seq of the last one.
+async fn print(output: &Output, mut history: History) -> anyhow::Result<Seq> {
     while let Some(page) = history.next_page().await? {
         let mut lines = String::new();
         for line in page {
@@ -62,7 +55,7 @@ async fn follow(
 
 /// A stream does not deliver a long absence; history does.
 async fn fill(client: &Client, output: &Output, gap: &GapFrame) -> anyhow::Result<()> {
-    let Some(after) = gap.after.filter(|_| gap.reason != GapReason::CursorAhead) else {
+    let Some(history) = gap.pages(client) else {
         output.remark(&format!(
             "the server's log begins anew here: the next event is {}",
             gap.resume_at.next()
@@ -70,7 +63,7 @@ async fn fill(client: &Client, output: &Output, gap: &GapFrame) -> anyhow::Resul
         return Ok(());
     };
     if gap.reason == GapReason::Retention {
-        output.remark(&format!("some events after {after} are not stored any more"));
+        output.remark(&format!("some events after {} are not stored any more", history.cursor()));
     }
-    pages(client, output, gap.session_id, after, Some(gap.resume_at)).await.map(drop)
+    print(output, history).await.map(drop)
 }

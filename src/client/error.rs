@@ -1,7 +1,10 @@
 //! Why a call was not done, in variants that are the caller's decisions: give up, try again, or ask for help.
 //! Reading problem documents of newer servers and of proxies belongs here; retrying does not.
 
-use super::Problem;
+use super::{
+    Problem,
+    retry::{Verdict, verdict},
+};
 use crate::wire::problem::ErrorCode;
 use serde::Deserialize;
 use std::time::Duration;
@@ -34,12 +37,7 @@ pub struct UrlError(pub(super) String);
 impl ClientError {
     /// Whether the same call, repeated, may be answered otherwise. Only calls that are safe to repeat should be.
     pub fn is_transient(&self) -> bool {
-        match self {
-            ClientError::Refused { problem, .. } => {
-                matches!(problem.status, 408 | 429 | 500..=599)
-            }
-            _ => true,
-        }
+        verdict(self) == Verdict::Again
     }
 
     pub fn code(&self) -> Option<ErrorCode> {
@@ -73,8 +71,9 @@ pub(super) fn read_problem(status: u16, body: &[u8]) -> Problem {
         title: Option<String>,
         detail: Option<String>,
     }
-    if let Ok(problem) = serde_json::from_slice(body) {
-        return problem;
+    if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
+        // The status that was answered counts, whatever the document says of it.
+        return Problem { status, ..problem };
     }
     let code = nearest_code(status);
     let mut problem =

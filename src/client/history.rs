@@ -1,7 +1,10 @@
 //! A range of a session's stored events, page by page, oldest first. What is live is the stream's.
 
 use super::{Client, ClientError, EventQuery};
-use crate::domain::{Seq, SessionId};
+use crate::{
+    domain::{Seq, SessionId},
+    wire::api::{GapFrame, GapReason},
+};
 use serde_json::value::RawValue;
 
 /// How many events to ask for at once; the server ends a page of large ones early.
@@ -22,6 +25,15 @@ impl Client {
     pub fn history(&self, session: SessionId, after: Seq, upto: Option<Seq>) -> History {
         let done = upto.is_some_and(|upto| upto <= after);
         History { client: self.clone(), session, cursor: after, upto, done }
+    }
+}
+
+impl GapFrame {
+    /// The pages of what the stream left out, to be loaded when someone wants to see it. None: the log knows nothing
+    /// of it, because it is another log than the one that was followed.
+    pub fn pages(&self, client: &Client) -> Option<History> {
+        let after = self.after.filter(|_| self.reason != GapReason::CursorAhead)?;
+        Some(client.history(self.session_id, after, Some(self.resume_at)))
     }
 }
 
@@ -47,6 +59,11 @@ impl History {
         // A page without events has nothing to go on from, whatever it says of more.
         self.done |= !page.has_more || lines.is_empty() || Some(self.cursor) == self.upto;
         Ok(Some(lines))
+    }
+
+    /// A line of a page that cannot be read as an event.
+    pub(super) fn malformed(&self, error: &serde_json::Error) -> ClientError {
+        self.client.malformed(format!("a page of history: {error}"))
     }
 
     /// The seq of the last event that was read.

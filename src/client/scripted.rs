@@ -7,6 +7,10 @@ use crate::{
     domain::{SessionId, Timestamp},
     wire::sse::{Frame, ServerEvent},
 };
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -26,6 +30,7 @@ pub(super) struct Server {
     pub(super) client: Client,
     pub(super) clock: Clock,
     requests: mpsc::UnboundedReceiver<String>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -34,6 +39,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (seen, requests) = mpsc::unbounded_channel();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
         tokio::spawn(async move {
             let mut held = Vec::new();
             for script in scripts {
@@ -42,6 +49,7 @@ impl Server {
                 while !is_whole(&request) {
                     assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0, "a cut request");
                 }
+                count.fetch_add(1, Ordering::SeqCst);
                 let _ = seen.send(String::from_utf8(request).unwrap());
                 match script {
                     Script::Play(bytes) => socket.write_all(&bytes).await.unwrap(),
@@ -56,7 +64,12 @@ impl Server {
         });
         let clock = Clock::manual(Timestamp::from_millis(0));
         let client = Client::new(&url, Some("secret")).unwrap().with_clock(clock.clone());
-        Self { client, clock, requests }
+        Self { client, clock, requests, asked }
+    }
+
+    /// How many requests have come so far.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// The next request, head and body, as it was received.
@@ -123,23 +136,8 @@ pub(super) fn gap_json(resume_at: u64) -> String {
     )
 }
 
-pub(super) fn event(seq: u64) -> StreamItem {
-    item("message", event_json(seq))
-}
-
-pub(super) fn snapshot(head: u64) -> StreamItem {
-    item("snapshot", snapshot_json(head))
-}
-
-pub(super) fn gap(resume_at: u64) -> StreamItem {
-    item("gap", gap_json(resume_at))
-}
-
-pub(super) fn gone() -> StreamItem {
-    item("gone", format!(r#"{{"session_id":"{}","reason":"deleted"}}"#, session()))
-}
-
-fn item(event: &str, data: String) -> StreamItem {
+/// A frame as the item that it is.
+pub(super) fn item(event: &str, data: String) -> StreamItem {
     let event =
         ServerEvent { event: event.into(), data: data.into(), id: String::new(), retry: None };
     StreamItem::parse(&event).unwrap().unwrap()

@@ -1,9 +1,10 @@
-//! Sending a message until the server has it: the same id and body again and again, which the server does once.
-//! One message at a time; a queue that outlives the caller is not here.
+//! Calls that are repeated until they are answered: the same id and body again and again, which the server does once.
+//! One call at a time, for as long as its caller waits; what must outlive the caller belongs into an outbox.
 
 use super::{
     Client, ClientError,
-    backoff::{Backoff, random},
+    backoff::jitter,
+    retry::{self, Pace, Verdict, verdict},
 };
 use crate::{
     domain::SessionId,
@@ -24,8 +25,8 @@ impl Default for SendOptions {
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(60),
-            first_delay: Duration::from_millis(250),
-            max_delay: Duration::from_secs(10),
+            first_delay: retry::FIRST_DELAY,
+            max_delay: retry::MAX_DELAY,
         }
     }
 }
@@ -63,17 +64,18 @@ impl Client {
         F: Future<Output = Result<T, ClientError>>,
     {
         let give_up = self.clock.now() + options.deadline;
-        let mut backoff = Backoff::new(options.first_delay, options.max_delay);
+        let mut pace = Pace::new(options.first_delay, options.max_delay);
         loop {
             let error = match attempt().await {
-                Err(error) if error.is_transient() => error,
+                Err(error) if verdict(&error) == Verdict::Again => error,
                 answer => return answer,
             };
-            let delay = backoff.next(random()).max(error.retry_after().unwrap_or_default());
-            if self.clock.now() + delay > give_up {
+            let (delay, _) = pace.after(&error, jitter());
+            let next = self.clock.now() + delay;
+            if next > give_up {
                 return Err(error);
             }
-            self.clock.sleep(delay).await;
+            self.clock.sleep_until(next).await;
         }
     }
 }

@@ -1,14 +1,15 @@
-//! A stream that reconnects by itself and never shows an event twice or out of order. It holds cursors, not events,
-//! and heals what a connection lost by asking the server again; history behind a `gap` is the caller's to fetch.
+//! A stream that reconnects by itself and never shows an event twice or out of order. It holds cursors, and heals what
+//! a connection lost from history; the history behind a `gap` is the caller's to fetch.
 
 mod connect;
+mod heal;
 mod place;
 
 pub use place::Begin;
 
 use super::{
     Client, ClientError, Lost, StreamItem,
-    backoff::{Backoff, random},
+    backoff::{Backoff, jitter},
 };
 use crate::{
     domain::{ConnectionId, Seq, SessionId, Timestamp},
@@ -18,6 +19,7 @@ use crate::{
     },
 };
 use futures_util::future::BoxFuture;
+use heal::{Found, Heal};
 use place::{Place, Step};
 use std::time::Duration;
 
@@ -47,6 +49,8 @@ pub struct Stream {
     place: Place,
     backoff: Backoff,
     link: Link,
+    /// What is missing before the event that came last is fetched; the open connection waits meanwhile.
+    heal: Option<Heal>,
     connection: Option<ConnectionId>,
     last_heard: Timestamp,
     /// How much silence means that the connection is dead.
@@ -77,6 +81,7 @@ impl Stream {
             place: Place::new(request),
             backoff: Backoff::new(RETRY, RETRY_MAX),
             link: Link::Waiting { until: now },
+            heal: None,
             connection: None,
             last_heard: now,
             patience: super::CALL_TIMEOUT,
@@ -89,13 +94,17 @@ impl Stream {
     /// ([`StreamItem::Lost`]). A call that is dropped before it answers loses nothing.
     pub async fn next(&mut self) -> Result<Option<StreamItem>, ClientError> {
         loop {
+            if let Some(heal) = &mut self.heal {
+                let found = heal.next().await;
+                if let Some(item) = self.healed(found) {
+                    return Ok(Some(item));
+                }
+                continue;
+            }
             match &mut self.link {
                 Link::Closed => return Ok(None),
                 Link::Waiting { until } => {
-                    let now = self.client.clock.now();
-                    if *until > now {
-                        self.client.clock.sleep(*until - now).await;
-                    }
+                    self.client.clock.sleep_until(*until).await;
                     self.link = match self.place.is_empty() {
                         true => Link::Closed,
                         false => Link::Connecting(connect::open(self.client.clone(), &self.place)),
@@ -203,13 +212,36 @@ impl Stream {
             Step::Show => Some(item),
             Step::Known => None,
             Step::Hole { session, cursor, seq } => {
+                let history = self.client.history(session, cursor, Some(Seq(seq.0 - 1)));
+                self.heal = Some(Heal::new(history, item, event.id));
+                None
+            }
+        })
+    }
+
+    /// One step of the healing of a hole. None: go on, there is nothing to show.
+    fn healed(&mut self, found: Result<Found, ClientError>) -> Option<StreamItem> {
+        let (item, id) = match found {
+            Ok(Found::Missing(item)) => (item, String::new()),
+            Ok(Found::Whole) => {
+                // The server was not silent: it was not listened to.
+                self.last_heard = self.client.clock.now();
+                self.heal.take()?.into_held()
+            }
+            // The connection that has the hole is of no use without what is in it.
+            Err(cause) => return Some(self.lost(cause)),
+        };
+        match self.place.advance(&item, &id) {
+            Step::Show => Some(item),
+            Step::Known => None,
+            Step::Hole { session, cursor, seq } => {
                 let what = format!(
-                    "event {seq} of {session} came after {cursor}; asking for what is between"
+                    "event {seq} of {session} came after {cursor}, and history does not have what is between"
                 );
                 let cause = self.client.cut(&what);
                 Some(self.lost(cause))
             }
-        })
+        }
     }
 
     fn welcomed(&mut self, welcome: &Welcome) {
@@ -224,15 +256,16 @@ impl Stream {
             None => Link::Closed,
             Some(retry) => {
                 self.backoff.set_base(Duration::from_millis(retry));
-                Link::Waiting { until: self.client.clock.now() + self.backoff.next(random()) }
+                Link::Waiting { until: self.client.clock.now() + self.backoff.next(jitter()) }
             }
         };
     }
 
     fn lost(&mut self, cause: ClientError) -> StreamItem {
         let asked = cause.retry_after().unwrap_or_default();
-        let retry_in = self.backoff.next(random()).max(asked);
+        let retry_in = self.backoff.next(jitter()).max(asked);
         self.connection = None;
+        self.heal = None;
         self.link = Link::Waiting { until: self.client.clock.now() + retry_in };
         StreamItem::Lost(Lost { cause, retry_in })
     }

@@ -107,18 +107,79 @@ async fn silence_of_two_and_a_half_heartbeats_is_a_lost_connection() {
     assert!(matches!(lost.cause, ClientError::TimedOut { .. }), "{lost:?}");
 }
 
+fn page(seqs: &[u64], more: bool) -> scripted::Script {
+    let events: Vec<_> = seqs.iter().map(|seq| event_json(*seq)).collect();
+    let events = events.join(",");
+    Play(json(
+        200,
+        "",
+        &format!(r#"{{"events":[{events}],"first_seq":1,"head_seq":9,"has_more":{more}}}"#),
+    ))
+}
+
+// Scenario 55.
 #[tokio::test]
-async fn a_hole_is_healed_by_coming_back_from_before_it() {
+async fn a_hole_is_healed_from_history_on_the_same_connection() {
+    let holed = stream(&[
+        (None, Some("t5"), event_json(5)),
+        (None, Some("t9"), event_json(9)),
+        (None, Some("t10"), event_json(10)),
+    ]);
+    let mut server =
+        Server::new(vec![Hold(holed), page(&[6, 7], true), page(&[8, 9], false)]).await;
+    let mut stream = follow(&server, after(4));
+    assert_eq!(seq(item(&mut stream).await), 5);
+    // A call that is dropped while history is asked loses nothing.
+    while server.asked() < 2 {
+        assert!(stream.next().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    let mut seqs = Vec::new();
+    while seqs.last() != Some(&10) {
+        seqs.push(seq(item(&mut stream).await));
+        if seqs.len() == 1 {
+            assert_eq!(stream.token(), Some("t5"), "a cut here must ask for the hole again");
+        }
+    }
+    assert_eq!(seqs, [6, 7, 8, 9, 10]);
+    assert_eq!(stream.token(), Some("t10"));
+    let requests = [server.request().await, server.request().await, server.request().await];
+    assert!(requests[1].contains("/events?after=5&"), "{requests:?}");
+    assert!(requests[2].contains("/events?after=7&"), "{requests:?}");
+}
+
+// Scenario 55.
+#[tokio::test]
+async fn a_hole_that_history_cannot_fill_is_asked_for_by_coming_back_from_before_it() {
     let holed = stream(&[(None, Some("t5"), event_json(5)), (None, Some("t7"), event_json(7))]);
     let whole = stream(&[(None, Some("t6"), event_json(6)), (None, Some("t7"), event_json(7))]);
-    let mut server = Server::new(vec![Hold(holed), Hold(whole)]).await;
+    let refusal = json(500, "", &problem(ErrorCode::Internal));
+    let mut server = Server::new(vec![Hold(holed), Play(refusal), Hold(whole)]).await;
     let mut stream = follow(&server, after(4));
     assert_eq!(seq(item(&mut stream).await), 5);
     server.clock.advance(lost(item(&mut stream).await).retry_in);
     assert_eq!(seq(item(&mut stream).await), 6);
     assert_eq!(seq(item(&mut stream).await), 7);
     server.request().await;
+    server.request().await;
     assert!(server.request().await.contains("last-event-id: t5"));
+}
+
+// Scenario 55.
+#[tokio::test]
+async fn a_gap_gives_its_pages_when_someone_wants_them() {
+    let frames = stream(&[(Some("gap"), Some("t5"), gap_json(5))]);
+    let mut server = Server::new(vec![Hold(frames), page(&[3, 4, 5, 6], true)]).await;
+    let mut stream = follow(&server, after(2));
+    let StreamItem::Gap(gap) = item(&mut stream).await else { panic!("no gap") };
+    server.request().await;
+    assert_eq!(server.asked(), 1, "nothing is loaded unasked");
+    let mut pages = gap.pages(&server.client).unwrap();
+    let lines = pages.next_page().await.unwrap().unwrap();
+    let lines: Vec<_> = lines.iter().map(|line| line.get().to_owned()).collect();
+    assert_eq!(lines, [3, 4, 5].map(event_json));
+    assert!(pages.next_page().await.unwrap().is_none());
+    assert!(server.request().await.contains("after=2&"));
 }
 
 #[tokio::test]
@@ -240,15 +301,6 @@ async fn a_call_without_an_answer_is_given_up() {
 
 #[tokio::test]
 async fn history_is_read_page_by_page_up_to_where_it_was_asked() {
-    let page = |seqs: &[u64], more: bool| {
-        let events: Vec<_> = seqs.iter().map(|seq| event_json(*seq)).collect();
-        let events = events.join(",");
-        Play(json(
-            200,
-            "",
-            &format!(r#"{{"events":[{events}],"first_seq":1,"head_seq":9,"has_more":{more}}}"#),
-        ))
-    };
     let mut server = Server::new(vec![page(&[3, 4], true), page(&[5, 6, 7], true)]).await;
     let mut history = server.client.history(scripted::session(), Seq(2), Some(Seq(6)));
     let mut lines = Vec::new();
@@ -289,4 +341,34 @@ fn this_machine_is_known_by_its_loopback_names() {
     ] {
         assert_eq!(is_loopback(&url.parse().unwrap()), loopback, "{url}");
     }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let after = |text: &str| {
+        let mut headers = header::HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, text.parse().unwrap());
+        retry_after(&headers, Timestamp::from_millis(784_111_770_000))
+    };
+    assert_eq!(after("120"), Some(Duration::from_secs(120)));
+    assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
+    assert_eq!(after("Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO), "it is past");
+    assert_eq!(after("soon"), None);
+}
+
+// Scenario 53.
+#[tokio::test]
+async fn an_interrupt_or_a_stop_that_fails_is_reported_and_not_repeated() {
+    let refusal = || Play(json(503, "retry-after: 0\r\n", &problem(ErrorCode::StoreUnavailable)));
+    let mut server = Server::new(vec![refusal(), refusal(), Play(Vec::new())]).await;
+    let error = server.client.interrupt(scripted::session()).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::StoreUnavailable));
+    let error = server.client.stop(scripted::session(), None).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::StoreUnavailable));
+    let error = server.client.interrupt(scripted::session()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
+    for what in ["/interrupt ", "/stop ", "/interrupt "] {
+        assert!(server.request().await.contains(what));
+    }
+    assert_eq!(server.asked(), 3);
 }

@@ -43,7 +43,7 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// What decides and encodes does no I/O and reads no clock.
-const PURE: [&str; 8] = [
+const PURE: [&str; 12] = [
     "src/domain",
     "src/wire",
     "src/agent",
@@ -52,6 +52,10 @@ const PURE: [&str; 8] = [
     "src/supervise/restart",
     "src/registry/replay",
     "src/registry/connections",
+    "src/client/backoff",
+    "src/client/retry",
+    "src/client/outbox/queue",
+    "src/client/stream/place",
 ];
 const IMPURE: [&str; 9] = [
     "std::fs",

@@ -49,7 +49,7 @@ async fn accept(
 ) -> Result<reqwest::Response, ClientError> {
     let status = response.status();
     if !status.is_success() {
-        let retry_after = super::super::retry_after(response.headers());
+        let retry_after = super::super::retry_after(response.headers(), client.clock.now());
         let body = client.read(response).await?;
         let problem = Box::new(error::read_problem(status.as_u16(), &body));
         return Err(ClientError::Refused { problem, retry_after });
