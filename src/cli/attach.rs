@@ -1,48 +1,66 @@
 //! `seawall attach`: a session on a terminal. It shows what the stream brings and sends what is typed; leaving ends
 //! nothing but the watching.
 
+mod act;
+mod editor;
+mod input;
+mod keep;
+mod keys;
 mod paint;
 mod render;
 mod requests;
+mod screen;
+mod status;
+mod terminal;
 mod typed;
+mod unshown;
+mod view;
 
-use super::{
-    failure::Unsuccessful,
-    new::message,
-    output::Output,
-    words::{client_state, doing},
-};
+use super::{failure::Unsuccessful, output::Output, words::doing};
 use crate::{
-    client::{Begin, Client, EventQuery, LogEvent, StreamItem, StreamRequest},
+    client::{Begin, Client, Outbox, StreamItem, StreamRequest},
     clock::Clock,
-    domain::{Body, Seq, SessionId, State, event::Permission},
-    wire::api::{ByeReason, GapFrame, SnapshotFrame},
+    domain::{ClientState, MessageId, Seq, SessionId, event::Permission},
+    wire::api::SessionView,
 };
+use input::{Happening, Input, Loading};
 use paint::Style;
 use render::Renderer;
 use requests::Requests;
-use std::{
-    io::{self, BufRead, IsTerminal},
-    time::Duration,
-};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-};
-use typed::{Breaks, Typed};
-
-/// How much of the past is shown where nobody asked for more.
-const RECENT: u32 = 50;
+use status::{Link, Status};
+use std::{collections::BTreeSet, io, io::IsTerminal, ops::ControlFlow, time::Duration};
+use terminal::Terminal;
+use tokio::sync::mpsc;
+use typed::Breaks;
+use unshown::Unshown;
 
 /// How long leaving waits for messages that the server does not have yet.
 const LEAVING: Duration = Duration::from_secs(5);
 
+/// How often a prompt that counts seconds is brought up to date.
+const TICK: Duration = Duration::from_millis(500);
+
 struct Attached {
+    client: Client,
+    id: SessionId,
     output: Output,
+    /// None: plain lines in and out.
+    terminal: Option<Terminal>,
     renderer: Renderer,
     /// The oldest first; that one a number answers.
     permissions: Vec<Permission>,
-    state: State,
+    status: Status,
+    unshown: Unshown,
+    loading: Option<Loading>,
+    outbox: Outbox,
+    requests: Requests,
+    breaks: Breaks,
+    /// As `/pending` numbered them last.
+    listed: Vec<MessageId>,
+    /// Failures that were told already.
+    told: BTreeSet<MessageId>,
+    said_signed_out: bool,
+    greeted: bool,
 }
 
 pub(super) async fn run(
@@ -52,70 +70,155 @@ pub(super) async fn run(
     after: Option<u64>,
 ) -> anyhow::Result<()> {
     let session = client.session(id).await?;
-    let mut attached = Attached {
-        output: *output,
-        renderer: Renderer::new(output.color),
-        permissions: Vec::new(),
-        state: session.state,
-    };
+    let (mut attached, failures) = Attached::new(client, *output, &session)?;
     attached.say(
         Style::Dim,
         &format!("- {} {id}: {}, {}", session.agent, session.state, doing(&session)),
     )?;
     let cursor = match after {
-        Some(seq) => Seq(seq),
-        None => attached.show_recent(client, id).await?,
-    };
-    follow(client, attached, id, cursor).await
-}
-
-async fn follow(
-    client: &Client,
-    mut attached: Attached,
-    id: SessionId,
-    cursor: Seq,
-) -> anyhow::Result<()> {
-    let begin = Begin::After(vec![(id, cursor)]);
-    let mut stream = client.stream(StreamRequest::session(id, begin));
-    let (requests, mut failures) = Requests::new(client.clone(), id);
-    let mut lines = lines_of_stdin();
-    let mut typing = true;
-    let mut interrupts = signal(SignalKind::interrupt())?;
-    let mut breaks = Breaks::default();
-    while typing || attached.state.is_live() || !attached.is_piped() {
-        tokio::select! {
-            item = stream.next() => match item? {
-                Some(item) => attached.show(&item)?,
-                None => break,
-            },
-            line = lines.recv(), if typing => match line {
-                Some(line) => attached.act(&line, &requests)?,
-                // On a terminal that was Ctrl-D; the end of a pipe only ends the typing.
-                None if attached.is_piped() => typing = false,
-                None => break,
-            },
-            _ = interrupts.recv() => {
-                if breaks.pressed(Clock::system().now()) {
-                    break;
-                }
-                requests.interrupt();
-            },
-            Some(failure) = failures.recv() => attached.say(Style::Red, &format!("! {failure}"))?,
+        Some(seq) => {
+            attached.unshown.add(Seq::ZERO, Seq(seq));
+            Seq(seq)
         }
-    }
-    let in_time = requests.finish(LEAVING).await;
-    while let Ok(failure) = failures.try_recv() {
-        attached.say(Style::Red, &format!("! {failure}"))?;
-    }
-    match in_time {
-        true => Ok(()),
-        false => Err(Unsuccessful("left before the server had every message".into()).into()),
-    }
+        None => attached.show_recent().await?,
+    };
+    attached.show_left_over()?;
+    let begin = Begin::After(vec![(id, cursor)]);
+    let stream = client.stream(StreamRequest::session(id, begin));
+    let keys = attached.terminal.is_some();
+    let mut input = Input::new(stream, failures, attached.outbox.watch(), keys)?;
+    let followed = attached.follow(&mut input).await;
+    attached.leave(&mut input, followed).await
 }
 
 impl Attached {
+    fn new(
+        client: &Client,
+        output: Output,
+        session: &SessionView,
+    ) -> anyhow::Result<(Self, mpsc::UnboundedReceiver<String>)> {
+        let (requests, failures) = Requests::new(client.clone(), session.id);
+        let kept = keep::open(client, session.id)?;
+        let terminal = terminal::is_there(&output).then(|| Terminal::open(output)).transpose()?;
+        let mut attached = Self {
+            client: client.clone(),
+            id: session.id,
+            output,
+            terminal,
+            renderer: Renderer::new(output.color),
+            permissions: Vec::new(),
+            status: Status {
+                link: Link::Connecting,
+                state: session.state,
+                running: session.client_state != ClientState::Idle,
+                options: None,
+            },
+            unshown: Unshown::default(),
+            loading: None,
+            outbox: kept.outbox,
+            requests,
+            breaks: Breaks::default(),
+            listed: Vec::new(),
+            told: BTreeSet::new(),
+            said_signed_out: false,
+            greeted: false,
+        };
+        if let Some(fault) = kept.fault {
+            let text = format!("! what is typed is not kept over a crash of this program: {fault}");
+            attached.say(Style::Red, &text)?;
+        }
+        Ok((attached, failures))
+    }
+
+    async fn follow(&mut self, input: &mut Input) -> anyhow::Result<()> {
+        let mut typing = true;
+        while typing || self.status.state.is_live() || !self.is_piped() {
+            self.refresh()?;
+            // A pipe waits until there is room; a person is told that there is none.
+            let reading = typing && (!self.is_piped() || self.outbox.state().has_room());
+            let is_counting = matches!(self.status.link, Link::Lost { .. });
+            let tick = (is_counting && self.terminal.is_some()).then_some(TICK);
+            let happening = input.next(reading, &mut self.loading, tick).await?;
+            if matches!(happening, Happening::TypingEnded) && self.is_piped() {
+                // On a terminal that was Ctrl-D; the end of a pipe only ends the typing.
+                typing = false;
+            } else if self.handle(happening).await?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, happening: Happening) -> anyhow::Result<ControlFlow<()>> {
+        match happening {
+            Happening::Item(item) => {
+                if let StreamItem::Event(event) = &*item {
+                    self.outbox.heard(event).await;
+                }
+                if let StreamItem::Welcome(_) = &*item {
+                    self.outbox.reachable().await;
+                }
+                self.show(&item)?;
+            }
+            Happening::Over | Happening::Leave | Happening::TypingEnded => {
+                return Ok(ControlFlow::Break(()));
+            }
+            Happening::Line(line) => return self.act(&line).await,
+            Happening::Keys(bytes) => return self.press(&bytes).await,
+            Happening::Break => return Ok(self.pressed_break()),
+            Happening::Resized => {
+                if let Some(terminal) = &mut self.terminal {
+                    terminal.resized()?;
+                }
+            }
+            Happening::Failure(failure) => self.say(Style::Red, &format!("! {failure}"))?,
+            Happening::Outbox => self.show_outbox()?,
+            Happening::Older(wanted, page) => self.show_older(wanted, page)?,
+            // The prompt is brought up to date after everything.
+            Happening::Tick => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Gives what is typed a last chance to arrive; it is kept either way.
+    async fn leave(
+        mut self,
+        input: &mut Input,
+        followed: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let state = self.outbox.state();
+        let is_hopeless = followed.is_err()
+            || state.signed_out
+            || (self.terminal.is_some() && self.status.link != Link::Live);
+        let left = match is_hopeless {
+            true => state.pending(),
+            false => self.outbox.finish(LEAVING).await,
+        };
+        self.show_outbox()?;
+        while let Ok(failure) = input.failures.try_recv() {
+            self.say(Style::Red, &format!("! {failure}"))?;
+        }
+        let kept = match left {
+            0 => String::new(),
+            1 => "left before the server had the last message; the next `seawall attach` sends it"
+                .into(),
+            left => format!(
+                "left before the server had {left} messages; the next `seawall attach` sends them"
+            ),
+        };
+        if followed.is_err() && left > 0 {
+            self.say(Style::Red, &format!("! {kept}"))?;
+        }
+        followed?;
+        if left > 0 { Err(Unsuccessful(kept).into()) } else { Ok(()) }
+    }
+
     fn is_piped(&self) -> bool {
         !io::stdin().is_terminal()
+    }
+
+    fn now() -> crate::domain::Timestamp {
+        Clock::system().now()
     }
 
     /// A line that is no event: beside the output where that is for programs.
@@ -125,131 +228,20 @@ impl Attached {
             return Ok(());
         }
         let text = self.renderer.say(style, text);
-        self.output.write(&text)
+        self.write(&text)
     }
 
-    /// Shows the newest page of history; where the stream goes on.
-    async fn show_recent(&mut self, client: &Client, id: SessionId) -> anyhow::Result<Seq> {
-        let query = EventQuery { limit: Some(RECENT), ..Default::default() };
-        let page = client.events(id, &query).await?;
-        let mut cursor = page.head_seq;
-        if page.has_more {
-            self.say(Style::Dim, &format!("- earlier: seawall attach {id} --after 0"))?;
-        }
-        for line in &page.events {
-            let event = LogEvent::parse(line.get().to_owned().into())?;
-            cursor = event.seq;
-            self.show_event(&event)?;
-        }
-        Ok(cursor)
-    }
-
-    fn show(&mut self, item: &StreamItem) -> io::Result<()> {
-        match item {
-            StreamItem::Event(event) => self.show_event(event),
-            StreamItem::Snapshot(snapshot) => self.settle(snapshot),
-            StreamItem::Gap(gap) => self.show_gap(gap),
-            StreamItem::Lost(lost) => {
-                let seconds = lost.retry_in.as_secs_f32();
-                self.say(Style::Red, &format!("! {}; trying again in {seconds:.1} s", lost.cause))
-            }
-            StreamItem::Server(server) if server.draining => {
-                self.say(Style::Dim, "- the server takes no new work for now")
-            }
-            StreamItem::Bye(bye) => self.say(
-                Style::Dim,
-                match bye.reason {
-                    ByeReason::Shutdown => "- the server shuts down; waiting for it to come back",
-                    ByeReason::Deleted => "- the session was deleted",
-                    ByeReason::Slow => "- the server let go of this slow reader; coming back",
-                    ByeReason::Revoked => "- the token is not valid any more",
-                },
-            ),
-            _ => Ok(()),
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        match &mut self.terminal {
+            _ if text.is_empty() => Ok(()),
+            Some(terminal) => terminal.print(text),
+            None => self.output.write(text),
         }
     }
 
-    fn show_event(&mut self, event: &LogEvent) -> io::Result<()> {
-        match event.body() {
-            Some(Body::PermissionRequested(permission)) => self.permissions.push(permission),
-            Some(Body::PermissionResolved { permission_id, .. }) => {
-                self.permissions.retain(|waiting| waiting.permission_id != permission_id);
-            }
-            Some(Body::SessionState { to, .. }) => self.state = to,
-            _ => {}
-        }
-        if self.output.json {
-            return self.output.write_bytes(&[&event.line, b"\n".as_slice()].concat());
-        }
-        let text = self.renderer.event(event);
-        self.output.write(&text)
+    fn refresh(&mut self) -> io::Result<()> {
+        self.status.options = self.permissions.first().map(|permission| permission.options.len());
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
+        terminal.set_prompt(self.status.prompt(&self.outbox.state(), Self::now()))
     }
-
-    /// The truth after the events that were missed: what still waits for an answer is asked, once.
-    fn settle(&mut self, snapshot: &SnapshotFrame) -> io::Result<()> {
-        self.state = snapshot.state;
-        for permission in &snapshot.pending_permissions {
-            let asked = |known: &Permission| known.permission_id == permission.permission_id;
-            if !self.output.json && !self.permissions.iter().any(asked) {
-                let text = self.renderer.ask(permission);
-                self.output.write(&text)?;
-            }
-        }
-        self.permissions.clone_from(&snapshot.pending_permissions);
-        if self.output.terminal {
-            let doing = client_state(snapshot.client_state);
-            self.say(
-                Style::Dim,
-                &format!("- {doing}; type to it, Ctrl-C interrupts, Ctrl-D leaves"),
-            )?;
-        }
-        Ok(())
-    }
-
-    fn show_gap(&mut self, gap: &GapFrame) -> io::Result<()> {
-        let id = gap.session_id;
-        let text = match (gap.after, gap.missed) {
-            (Some(after), Some(missed)) if missed > 0 => {
-                format!("- {missed} events are not shown: seawall events {id} --after {after}")
-            }
-            _ => "- the server's log begins anew here".to_owned(),
-        };
-        self.say(Style::Dim, &text)
-    }
-
-    fn act(&mut self, line: &str, requests: &Requests) -> io::Result<()> {
-        match typed::read(line, self.permissions.first()) {
-            Typed::Nothing => {}
-            Typed::Message(text) => {
-                let message = message(text, None);
-                // A pipe shows nothing of what came through it, so the event does.
-                if !self.is_piped() {
-                    self.renderer.typed(message.message_id.clone());
-                }
-                requests.send(message);
-            }
-            Typed::Answer { permission_id, answer } => requests.answer(permission_id, answer),
-            Typed::NoSuchOption { options } => {
-                self.say(
-                    Style::Red,
-                    &format!("! there is no such option; type a number from 0 to {options}"),
-                )?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Lines from stdin, read by a thread of its own: a read cannot be called off, and leaving must not wait for one.
-fn lines_of_stdin() -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
-            let Ok(line) = line else { break };
-            if sender.blocking_send(line).is_err() {
-                break;
-            }
-        }
-    });
-    lines
 }

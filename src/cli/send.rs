@@ -2,6 +2,7 @@
 //! twice: every try carries the same id.
 
 mod answer;
+mod kept;
 
 use super::{
     failure::{Unsuccessful, Usage},
@@ -15,7 +16,8 @@ use crate::{
 };
 use answer::{Answer, Progress};
 use anyhow::Context;
-use std::io::Read;
+use kept::Kept;
+use std::{io::Read, path::PathBuf};
 
 /// Send a message, and wait for the receipt or for the answer.
 #[derive(Debug, clap::Args)]
@@ -23,9 +25,9 @@ use std::io::Read;
 pub(super) struct Send {
     #[command(flatten)]
     pub(super) session: super::args::SessionArg,
-    /// The message; `-` reads it from stdin.
-    #[arg(allow_hyphen_values = true)]
-    text: String,
+    /// The message; `-` reads it from stdin. With --state it may be left out: what the file holds is finished.
+    #[arg(allow_hyphen_values = true, required_unless_present = "state")]
+    text: Option<String>,
     /// Print the agent's answer and wait for the end of the turn.
     #[arg(short, long)]
     wait: bool,
@@ -35,6 +37,10 @@ pub(super) struct Send {
     /// The message's id; sending the same id and text again does nothing [else a fresh one].
     #[arg(long, value_name = "ID")]
     message_id: Option<MessageId>,
+    /// Keep the message in this file until it is acknowledged, with --wait until it is answered. The same command
+    /// again, after whatever happened, finishes it and sends nothing twice.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -43,7 +49,8 @@ An agent that speaks plain lines has no turns: --wait then ends with the session
 Examples:
   seawall send 0198c2f4 'now run the tests' --wait
   git diff | seawall send 0198c2f4 -
-  seawall send 0198c2f4 'stop that, do this' --interrupt";
+  seawall send 0198c2f4 'stop that, do this' --interrupt
+  until seawall send 0198c2f4 'deploy' --wait --state deploy.json; do sleep 60; done";
 
 /// The longest text to read from stdin: the server's default limit of a body.
 const STDIN_MAX: u64 = 16 * 1024 * 1024;
@@ -54,13 +61,30 @@ pub(super) async fn run(
     id: SessionId,
     send: Send,
 ) -> anyhow::Result<()> {
-    let text = if send.text == "-" { read_stdin()? } else { send.text };
-    if text.is_empty() {
-        return Err(Usage("the message is empty".into()).into());
-    }
-    let mut body = message(text, send.message_id);
-    body.interrupt = send.interrupt;
-    let receipt = client.send(id, &body, SendOptions::default()).await?;
+    let mut kept = Kept::open(send.state.as_deref(), id)?;
+    let body = match (send.text, kept.unfinished()) {
+        (Some(text), _) => {
+            let text = if text == "-" { read_stdin()? } else { text };
+            if text.is_empty() {
+                return Err(Usage("the message is empty".into()).into());
+            }
+            let has_own_id = send.message_id.is_some();
+            let mut body = message(text, send.message_id);
+            body.interrupt = send.interrupt;
+            kept.keep(body, has_own_id)?
+        }
+        (None, Some(unfinished)) => unfinished.clone(),
+        (None, None) => {
+            return Err(Usage("the state file holds no message; give TEXT".into()).into());
+        }
+    };
+    let receipt = match client.send(id, &body, SendOptions::default()).await {
+        Err(error) if error.is_final() => {
+            kept.finish()?;
+            return Err(error.into());
+        }
+        answer => answer?,
+    };
     if output.json {
         output.object(&receipt)?;
     } else if !send.wait {
@@ -68,7 +92,17 @@ pub(super) async fn run(
         output
             .line(&format!("accepted as {} (event {}{known})", receipt.message_id, receipt.seq))?;
     }
-    if send.wait { wait(client, output, &receipt).await } else { Ok(()) }
+    if send.wait {
+        match wait(client, output, &receipt).await {
+            // That nothing is heard of the answer does not mean that there will be none.
+            Err(error) if !error.is::<Unsuccessful>() => return Err(error),
+            answered => {
+                kept.finish()?;
+                return answered;
+            }
+        }
+    }
+    kept.finish()
 }
 
 fn read_stdin() -> anyhow::Result<String> {
@@ -99,8 +133,8 @@ async fn wait(client: &Client, output: &Output, receipt: &Receipt) -> anyhow::Re
             StreamItem::Event(event) => complete = hear(output, &mut answer, &event)?,
             // A message that was known already may lie far back: its answer is history then.
             StreamItem::Gap(gap) => {
-                let after = gap.after.unwrap_or(receipt.seq);
-                let mut history = client.history(id, after, Some(gap.resume_at));
+                let all = || client.history(id, receipt.seq, Some(gap.resume_at));
+                let mut history = gap.pages(client).unwrap_or_else(all);
                 complete = hear_history(output, &mut answer, &mut history).await?;
             }
             StreamItem::Lost(lost) => output.remark(&format!("{}; trying again", lost.cause)),

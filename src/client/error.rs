@@ -40,6 +40,11 @@ impl ClientError {
         verdict(self) == Verdict::Again
     }
 
+    /// Whether the server has judged the call itself: it was not done, and never will be.
+    pub fn is_final(&self) -> bool {
+        verdict(self) == Verdict::Refused
+    }
+
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             ClientError::Refused { problem, .. } => Some(problem.code),

@@ -54,6 +54,11 @@ impl OutboxState {
         self.entries.iter().filter(|entry| entry.state == EntryState::Pending).count()
     }
 
+    /// Whether the next message would be taken.
+    pub fn has_room(&self) -> bool {
+        self.entries.iter().filter(|entry| !entry.kept).count() < OUTBOX_MAX
+    }
+
     pub fn entry(&self, id: &MessageId) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id() == id)
     }

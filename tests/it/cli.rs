@@ -1,20 +1,43 @@
 //! The command line against a server that runs: what is printed, what is done, and the exit code that scripts go by.
 
 mod attach;
+mod outbox;
+mod terminal;
 
 use crate::support::{Process, SEAWALL, configure, configured, ends, is, of_type, turn_of};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Output, Stdio},
+    sync::Arc,
 };
+use tempfile::TempDir;
 
 /// A command for this server, with its token.
 fn seawall(server: &Process, args: &[&str]) -> Command {
     let mut command = bare(args);
     command.env("SEAWALL_URL", &server.url);
     command.env("SEAWALL_TOKEN", server.token.as_deref().unwrap_or_default());
+    command.env("XDG_STATE_HOME", server.folder.path().join("state"));
     command
+}
+
+/// A server on one port for as many lives as it has, so that its clients find the next one.
+struct Lives {
+    port: String,
+}
+
+impl Lives {
+    fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { port: listener.local_addr().unwrap().to_string() }
+    }
+
+    async fn start(&self, folder: Arc<TempDir>) -> Process {
+        let mut command = Process::command(folder.path());
+        command.env("SEAWALL__SERVER__LISTEN", &self.port);
+        Process::start_as(command, folder).await
+    }
 }
 
 /// A command that knows no server.
@@ -133,16 +156,8 @@ fn lines_until(child: &mut Child, mut fits: impl FnMut(&str) -> bool) -> Vec<Str
 
 #[tokio::test]
 async fn events_are_the_stored_lines_and_go_on_live_over_a_restart_of_the_server() {
-    // One port for both servers, so that the command finds the second one.
-    let port =
-        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let start = |folder| {
-        let folder: std::sync::Arc<tempfile::TempDir> = folder;
-        let mut command = Process::command(folder.path());
-        command.env("SEAWALL__SERVER__LISTEN", &port);
-        Process::start_as(command, folder)
-    };
-    let server = start(configured("")).await;
+    let lives = Lives::new();
+    let server = lives.start(configured("")).await;
     let id = server.create("demo").await;
     server.send(&id, "m1", "flood 5").await;
     server.turn(&id, "m1").await;
@@ -158,7 +173,7 @@ async fn events_are_the_stored_lines_and_go_on_live_over_a_restart_of_the_server
         event["type"] == "turn.ended" && event["data"]["message_id"] == message
     };
     heard.extend(lines_until(&mut follow, |line| ends_turn(line, "m2")));
-    let server = start(server.kill()).await;
+    let server = lives.start(server.kill()).await;
     server.send(&id, "m3", "flood 5").await;
     heard.extend(lines_until(&mut follow, |line| ends_turn(line, "m3")));
     follow.kill().unwrap();

@@ -30,7 +30,12 @@ impl Renderer {
         Self { page: Page::new(color), own: BTreeSet::new(), tools: BTreeMap::new(), block: None }
     }
 
-    /// A message was typed here.
+    /// A message was typed here, and is shown by whoever reads what is typed.
+    pub(super) fn own(&mut self, message: MessageId) {
+        self.own.insert(message);
+    }
+
+    /// A message was typed here, and the terminal has shown it.
     pub(super) fn typed(&mut self, message: MessageId) {
         self.own.insert(message);
         self.page.line_was_ended();

@@ -1,23 +1,16 @@
-//! What an attached person asks for, carried out beside the stream: messages one after the other, in the order in
-//! which they were typed; interrupts and answers at once. Failures come back as sentences.
+//! What an attached person asks for beside messages: interrupts, stops and answers, each carried out at once, beside
+//! the stream, and once. Failures come back as sentences; none of this is tried again by itself.
 
 use super::typed::Answer;
 use crate::{
-    client::{Client, SendOptions},
+    client::{Client, ClientError},
     domain::SessionId,
-    wire::api::SendMessage,
 };
-use std::time::Duration;
-use tokio::{sync::mpsc, task::JoinHandle};
-
-/// Messages that were typed and not yet acknowledged.
-const WAITING: usize = 64;
+use tokio::sync::mpsc;
 
 pub(super) struct Requests {
     client: Client,
     session: SessionId,
-    messages: mpsc::Sender<SendMessage>,
-    sender: JoinHandle<()>,
     failures: mpsc::UnboundedSender<String>,
 }
 
@@ -28,63 +21,51 @@ impl Requests {
         session: SessionId,
     ) -> (Self, mpsc::UnboundedReceiver<String>) {
         let (failures, failed) = mpsc::unbounded_channel();
-        let (messages, mut queue) = mpsc::channel::<SendMessage>(WAITING);
-        let sender = tokio::spawn({
-            let (client, failures) = (client.clone(), failures.clone());
-            async move {
-                while let Some(message) = queue.recv().await {
-                    if let Err(error) = client.send(session, &message, SendOptions::default()).await
-                    {
-                        let text = message.text.as_deref().unwrap_or_default();
-                        let _ = failures.send(format!("not sent: {error}; it was: {text}"));
-                    }
-                }
-            }
-        });
-        (Self { client, session, messages, sender, failures }, failed)
-    }
-
-    pub(super) fn send(&self, message: SendMessage) {
-        if let Err(error) = self.messages.try_send(message) {
-            let text = error.into_inner().text.unwrap_or_default();
-            self.fail(format!(
-                "not sent: {WAITING} messages wait for the server already; it was: {text}"
-            ));
-        }
+        (Self { client, session, failures }, failed)
     }
 
     pub(super) fn interrupt(&self) {
-        let (client, session, failures) =
-            (self.client.clone(), self.session, self.failures.clone());
-        tokio::spawn(async move {
-            let _ = match client.interrupt(session).await {
-                Ok(answer) if answer.requested => Ok(()),
-                Ok(_) => failures.send("there is nothing to interrupt; Ctrl-C again leaves".into()),
-                Err(error) => failures.send(format!("the interrupt failed: {error}")),
-            };
+        let (client, session) = (self.client.clone(), self.session);
+        self.spawn(async move {
+            match client.interrupt(session).await {
+                Ok(answer) if answer.requested => None,
+                Ok(_) => Some("there is nothing to interrupt; Ctrl-C again leaves".into()),
+                Err(error) => Some(failed("the interrupt", &error)),
+            }
+        });
+    }
+
+    pub(super) fn stop(&self) {
+        let (client, session) = (self.client.clone(), self.session);
+        self.spawn(async move {
+            client.stop(session, None).await.err().map(|error| failed("the stop", &error))
         });
     }
 
     pub(super) fn answer(&self, permission_id: String, answer: Answer) {
-        let (client, session, failures) =
-            (self.client.clone(), self.session, self.failures.clone());
-        tokio::spawn(async move {
-            if let Err(error) =
-                client.answer_permission(session, &permission_id, &answer.into()).await
-            {
-                let _ = failures.send(format!("not answered: {error}"));
-            }
+        let (client, session) = (self.client.clone(), self.session);
+        self.spawn(async move {
+            let answered = client.answer_permission(session, &permission_id, &answer.into()).await;
+            answered.err().map(|error| failed("the answer", &error))
         });
     }
 
-    /// Waits until all that was typed is with the server. False: it was not in time.
-    pub(super) async fn finish(self, time: Duration) -> bool {
-        drop(self.messages);
-        tokio::time::timeout(time, self.sender).await.is_ok()
+    fn spawn(&self, work: impl Future<Output = Option<String>> + Send + 'static) {
+        let failures = self.failures.clone();
+        tokio::spawn(async move {
+            if let Some(failure) = work.await {
+                // Received for as long as the person is attached.
+                let _ = failures.send(failure);
+            }
+        });
     }
+}
 
-    fn fail(&self, why: String) {
-        // Received for as long as the person is attached.
-        let _ = self.failures.send(why);
-    }
+/// Whoever asked decides about asking again.
+fn failed(what: &str, error: &ClientError) -> String {
+    let known = match error {
+        ClientError::Refused { .. } => "",
+        _ => "; it may have arrived",
+    };
+    format!("{what} failed and is not repeated: {error}{known}")
 }

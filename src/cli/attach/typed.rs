@@ -21,6 +21,69 @@ pub(super) enum Typed {
     NoSuchOption {
         options: usize,
     },
+    Command(Command),
+    /// A command that was not understood, and how it is written.
+    Misused(&'static str),
+}
+
+/// What a line with a slash before it asks of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Help,
+    Older(Option<u32>),
+    Interrupt,
+    Stop,
+    Quit,
+    Pending,
+    /// The number that `/pending` gives it; None: all that failed.
+    Retry(Option<usize>),
+    Discard(usize),
+}
+
+pub(super) const HELP: &str = "\
+/older [N]      shows the N events before what is shown (50)
+/pending        lists the messages that the server has not acknowledged, and those that failed
+/retry [N]      sends message N of that list again; without N all that failed
+/discard N      forgets message N of that list
+/interrupt      interrupts the turn, as Ctrl-C does
+/stop           ends the session's agent
+/quit           leaves, as Ctrl-D does; the session goes on
+other lines that begin with a slash go to the agent, and so does //help as /help";
+
+/// What a line means where a person types: a command of ours, or what it means everywhere.
+pub(super) fn read_typed(line: &str, waiting: Option<&Permission>) -> Typed {
+    let text = line.trim();
+    if let Some(rest) = text.strip_prefix("//") {
+        return Typed::Message(format!("/{rest}"));
+    }
+    let mut words = text.split_whitespace();
+    let (name, argument, more) = (words.next().unwrap_or_default(), words.next(), words.next());
+    let number = argument.map(str::parse::<u32>);
+    let command = match (name, number) {
+        ("/help", None) => Command::Help,
+        ("/older", None) => Command::Older(None),
+        ("/older", Some(Ok(number @ 1..))) => Command::Older(Some(number)),
+        ("/interrupt", None) => Command::Interrupt,
+        ("/stop", None) => Command::Stop,
+        ("/quit", None) => Command::Quit,
+        ("/pending", None) => Command::Pending,
+        ("/retry", None) => Command::Retry(None),
+        ("/retry", Some(Ok(number @ 1..))) => Command::Retry(Some(number as usize)),
+        ("/discard", Some(Ok(number @ 1..))) => Command::Discard(number as usize),
+        ("/older", _) => return Typed::Misused("/older or /older 100"),
+        ("/retry", _) => return Typed::Misused("/retry or /retry 2"),
+        ("/discard", _) => return Typed::Misused("/discard 2, a number of /pending"),
+        ("/help" | "/interrupt" | "/stop" | "/quit" | "/pending", _) => {
+            return Typed::Misused(
+                "the command alone, or with a second slash before it for the agent",
+            );
+        }
+        _ => return read(line, waiting),
+    };
+    match more {
+        None => Typed::Command(command),
+        Some(_) => Typed::Misused("the command with one number at most"),
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -119,6 +182,28 @@ mod tests {
         check(" 1", Some(&permission()), &Typed::Message("1".into()));
         check("yes", Some(&permission()), &Typed::Message("yes".into()));
         check(" \t", Some(&permission()), &Typed::Nothing);
+    }
+
+    #[test]
+    fn a_slash_asks_this_program_and_two_ask_the_agent() {
+        for (line, expected) in [
+            ("/older", Typed::Command(Command::Older(None))),
+            (" /older 120 ", Typed::Command(Command::Older(Some(120)))),
+            ("/retry 2", Typed::Command(Command::Retry(Some(2)))),
+            ("/discard 1", Typed::Command(Command::Discard(1))),
+            ("//stop now", Typed::Message("/stop now".into())),
+            ("/compact", Typed::Message("/compact".into())),
+            (
+                "1",
+                Typed::Answer { permission_id: "p".into(), answer: Answer::Option("yes".into()) },
+            ),
+        ] {
+            assert_eq!(read_typed(line, Some(&permission())), expected, "{line}");
+        }
+        for line in ["/stop it", "/older ten", "/older 0", "/discard", "/retry 1 2"] {
+            let typed = read_typed(line, None);
+            assert!(matches!(typed, Typed::Misused(_)), "{line}: {typed:?}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub enum FileError {
     #[error("{} is in use{holder}; end that one first, or name another file", .path.display())]
     Locked { path: PathBuf, holder: String },
     /// Left as it is: somebody may want what it holds.
-    #[error("{} is not an outbox of this session: {why}; it was left as it is. Move it away, or name another file", .path.display())]
+    #[error("{} is not an outbox of this session: {why}. It is left as it is; move it away, or name another file", .path.display())]
     Foreign { path: PathBuf, why: String },
     #[error("cannot {what} {}: {why}", .path.display())]
     Io { what: &'static str, path: PathBuf, why: String },

@@ -50,7 +50,9 @@ impl Entry {
         &self.message.message_id
     }
 
-    fn new(message: Arc<SendMessage>) -> Self {
+    /// A message that nobody has sent yet.
+    pub fn pending(message: impl Into<Arc<SendMessage>>) -> Self {
+        let message = message.into();
         Self { message, state: EntryState::Pending, kept: false, seq: None }
     }
 }
@@ -137,9 +139,9 @@ impl Queue {
         self.signed_out
     }
 
-    /// What must outlive this process: all that the server does not have, and what may have run.
+    /// What must outlive this process: all that the server does not have. What it has is in its log.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.state != EntryState::Accepted)
+        self.entries.iter().filter(|entry| !entry.kept)
     }
 
     pub(super) fn push(&mut self, message: Arc<SendMessage>) -> Result<(), QueueError> {
@@ -147,7 +149,7 @@ impl Queue {
             return Err(QueueError::Known);
         }
         self.room()?;
-        self.entries.push(Entry::new(message));
+        self.entries.push(Entry::pending(message));
         Ok(())
     }
 
@@ -290,7 +292,7 @@ impl Queue {
             self.room()?;
         }
         self.entries.remove(index);
-        self.entries.push(Entry::new(message));
+        self.entries.push(Entry::pending(message));
         Ok(())
     }
 

@@ -49,6 +49,7 @@ async fn ctrl_c_interrupts_the_turn_and_twice_leaves_while_the_session_goes_on()
     let mut command = Command::new("script");
     command.args(["-qefc", &format!("{SEAWALL} attach {id}"), "/dev/null"]);
     command.env("SEAWALL_URL", &server.url).env("SEAWALL_TOKEN", server.token.as_deref().unwrap());
+    command.env("XDG_STATE_HOME", server.folder.path().join("state"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut attached = command.spawn().unwrap();
     typed(&mut attached, "hang\r");
