@@ -170,10 +170,14 @@ impl ConfigArg {
 
 const ATTACH: &str = "\
 While attached:
-  a line          is sent as a message
+  a line          is sent as a message, once, as soon as the server can be reached
   a number        answers the permission that is asked for
+  /help           lists the commands: older history, what waits, interrupt, stop
   Ctrl-C          interrupts the turn; twice within two seconds leaves
   Ctrl-D          leaves; the session goes on
+
+What the server does not have yet is kept in $XDG_STATE_HOME/seawall/outbox (else ~/.local/state)
+and sent by the next attach, whatever became of this one.
 
 Examples:
   seawall attach 0198c2f4

@@ -124,8 +124,7 @@ impl Attached {
             greeted: false,
         };
         if let Some(fault) = kept.fault {
-            let text = format!("! what is typed is not kept over a crash of this program: {fault}");
-            attached.say(Style::Red, &text)?;
+            attached.say(Style::Red, &format!("! {fault}"))?;
         }
         Ok((attached, failures))
     }
@@ -189,7 +188,7 @@ impl Attached {
         let state = self.outbox.state();
         let is_hopeless = followed.is_err()
             || state.signed_out
-            || (self.terminal.is_some() && self.status.link != Link::Live);
+            || (self.terminal.is_some() && matches!(self.status.link, Link::Lost { .. }));
         let left = match is_hopeless {
             true => state.pending(),
             false => self.outbox.finish(LEAVING).await,

@@ -83,7 +83,8 @@ pub(super) async fn run(
             kept.finish()?;
             return Err(error.into());
         }
-        answer => answer?,
+        Err(error) => return Err(kept.explain(error.into())),
+        Ok(receipt) => receipt,
     };
     if output.json {
         output.object(&receipt)?;

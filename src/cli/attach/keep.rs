@@ -17,19 +17,21 @@ const TERMINALS: usize = 16;
 
 pub(super) struct Kept {
     pub(super) outbox: Outbox,
-    /// Why what is typed does not outlive this process.
+    /// What a person must know: of a file that cannot be used, or that there is none.
     pub(super) fault: Option<String>,
 }
 
 pub(super) fn open(client: &Client, session: SessionId) -> anyhow::Result<Kept> {
     let (file, fault) = match file(client.url(), session) {
-        Ok(file) => (Some(file), None),
-        Err(fault) => (None, Some(fault)),
+        Ok((file, damaged)) => (Some(file), damaged.map(|error| error.to_string())),
+        Err(why) => (None, Some(format!("what is typed does not outlive this program: {why}"))),
     };
     Ok(Kept { outbox: Outbox::open(client.clone(), session, file)?, fault })
 }
 
-fn file(url: &str, session: SessionId) -> Result<StateFile, String> {
+type Taken = (StateFile, Option<FileError>);
+
+fn file(url: &str, session: SessionId) -> Result<Taken, String> {
     let folder = folder(&|name| env::var_os(name).map(PathBuf::from))
         .ok_or("there is no home folder; set $XDG_STATE_HOME")?;
     // The server by what it is called here: two of them may have one session after a restore.
@@ -37,15 +39,15 @@ fn file(url: &str, session: SessionId) -> Result<StateFile, String> {
     take(&folder.join(server), session).map_err(|error| error.to_string())
 }
 
-/// The first file that nobody uses, with what lies in all the others that nobody uses.
-fn take(folder: &Path, session: SessionId) -> Result<StateFile, FileError> {
+/// The first file that nobody uses, with what lies in all the others that nobody uses. One that is damaged or foreign is
+/// passed over, and told.
+fn take(folder: &Path, session: SessionId) -> Result<Taken, FileError> {
     let mut mine: Option<StateFile> = None;
-    let mut locked = None;
+    let (mut locked, mut damaged) = (None, None);
     for terminal in 1..=TERMINALS {
-        let name = if terminal == 1 {
-            format!("{session}.json")
-        } else {
-            format!("{session}.{terminal}.json")
+        let name = match terminal {
+            1 => format!("{session}.json"),
+            _ => format!("{session}.{terminal}.json"),
         };
         let path = folder.join(name);
         // Files are made in this order: behind one that was never there, there is none.
@@ -56,12 +58,15 @@ fn take(folder: &Path, session: SessionId) -> Result<StateFile, FileError> {
             (Ok(file), None) => mine = Some(file),
             (Ok(other), Some(mine)) => adopt(mine, other)?,
             (Err(error @ FileError::Locked { .. }), _) => locked = Some(error),
-            // Damaged: told, unless there is another that will do.
-            (Err(error), None) => return Err(error),
-            (Err(_), Some(_)) => {}
+            (Err(error @ FileError::Foreign { .. }), _) => damaged = Some(error),
+            (Err(error), _) => return Err(error),
         }
     }
-    mine.ok_or_else(|| locked.unwrap_or_else(|| unreachable!("each file was opened or locked")))
+    match (mine, locked.or(damaged.clone())) {
+        (Some(file), _) => Ok((file, damaged)),
+        (None, Some(error)) => Err(error),
+        (None, None) => unreachable!("each file was opened, or there is an error"),
+    }
 }
 
 /// Twice on disk for a moment rather than never: the server knows what it has by its id.
@@ -107,7 +112,7 @@ mod tests {
     #[test]
     fn two_terminals_keep_apart_and_what_dead_ones_left_is_taken_over_once() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || take(folder.path(), session()).unwrap();
+        let open = || take(folder.path(), session()).unwrap().0;
         let (mut one, mut two) = (open(), open());
         assert_ne!(one.path(), two.path());
         one.save(vec![entry("a")]).unwrap();
@@ -121,6 +126,19 @@ mod tests {
         assert_eq!(texts(&four), ["a", "b"]);
         let five = open();
         assert_eq!(texts(&five), [""; 0]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_and_left_and_another_one_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("{}.json", session()));
+        std::fs::write(&path, "my notes").unwrap();
+        let (mut file, damaged) = take(folder.path(), session()).unwrap();
+        assert!(matches!(damaged, Some(FileError::Foreign { .. })), "{damaged:?}");
+        file.save(vec![entry("a")]).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"my notes");
+        drop(file);
+        assert_eq!(texts(&take(folder.path(), session()).unwrap().0), ["a"]);
     }
 
     #[test]

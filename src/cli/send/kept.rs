@@ -36,9 +36,10 @@ impl Kept {
             if same {
                 return Ok(message.clone());
             }
+            let path = self.0.as_ref().map(StateFile::path).unwrap_or(Path::new(""));
             return Err(Usage(format!(
-                "{} holds another message that is not finished; run its command again, or without TEXT, or remove the file",
-                self.0.as_ref().map(|file| file.path().display().to_string()).unwrap_or_default()
+                "{} holds another message that is not finished; finish it without TEXT, or remove the file",
+                path.display()
             ))
             .into());
         }
@@ -46,6 +47,17 @@ impl Kept {
             file.save(vec![Entry::pending(asked.clone())])?;
         }
         Ok(asked)
+    }
+
+    /// What became of the message where sending it failed for now.
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        match &self.0 {
+            Some(file) => error.context(format!(
+                "not sent; it is kept in {}, and the same command sends it",
+                file.path().display()
+            )),
+            None => error,
+        }
     }
 
     /// Nothing is left to do about the message.

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A hundred of the largest messages that a server takes by default do not fit; nobody types that.
+/// A hundred of the largest messages that a server takes by default do not fit: the one that is too much is refused.
 const FILE_MAX: u64 = 256 * 1024 * 1024;
 
 const VERSION: u32 = 1;
@@ -87,6 +87,9 @@ impl StateFile {
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() as u64 > FILE_MAX {
+            return Err(io::Error::other(format!("it would have more than {FILE_MAX} bytes")));
+        }
         let fresh = beside(&self.path, ".new");
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;

@@ -202,8 +202,6 @@ impl Queue {
         }
         self.in_flight = None;
         let Some(index) = self.position(id) else { return };
-        // A stream may have told of it before its own answer came.
-        let settled = self.entries[index].kept;
         let error = match answer {
             Ok(seq) => {
                 self.pace.reset();
@@ -212,7 +210,6 @@ impl Queue {
             Err(error) => error,
         };
         match verdict(error) {
-            _ if settled => self.pace.reset(),
             Verdict::Again => {
                 let (delay, asked) = self.pace.after(error, jitter);
                 self.due = now + delay;
@@ -237,6 +234,7 @@ impl Queue {
             }
             Heard::Failed { id, reason, uncertain } => {
                 let Some(index) = self.position(id) else { return };
+                self.land(index);
                 let entry = &mut self.entries[index];
                 entry.kept = true;
                 entry.state = match uncertain {
@@ -330,11 +328,19 @@ impl Queue {
 
     /// The server has it. What it said of it later stands.
     fn keep(&mut self, index: usize, seq: Option<Seq>) {
+        self.land(index);
         let entry = &mut self.entries[index];
         entry.seq = entry.seq.or(seq);
         if !std::mem::replace(&mut entry.kept, true) {
             entry.state = EntryState::Accepted;
             self.trim();
+        }
+    }
+
+    /// What the server has need not be waited for: its answer may be lost on the way while a stream goes on.
+    fn land(&mut self, index: usize) {
+        if self.in_flight.as_ref() == Some(self.entries[index].id()) {
+            self.in_flight = None;
         }
     }
 

@@ -119,6 +119,9 @@ impl Task {
             Command::Discard(id, answer) => self.change(answer, |queue| queue.discard(&id)).await,
             Command::Heard(heard) => {
                 self.queue.heard(&heard);
+                if self.queue.in_flight().is_none() {
+                    self.posting = None;
+                }
                 self.settle().await;
             }
             Command::SignedIn(client) => {

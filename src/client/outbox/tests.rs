@@ -108,6 +108,22 @@ async fn an_answer_that_hangs_in_its_body_is_given_up_after_15_seconds_and_asked
     assert_eq!(settled(&outbox).await, [accepted("a")]);
 }
 
+// Scenario 49.
+#[tokio::test]
+async fn a_message_that_the_stream_shows_is_acknowledged_though_its_answer_never_comes() {
+    let mut server = Server::new(vec![Hold(Vec::new()), Play(receipt("b", 2))]).await;
+    let outbox = open(&server, None);
+    outbox.push(message("a")).await.unwrap();
+    outbox.push(message("b")).await.unwrap();
+    server.request().await;
+    let line = scripted::event_json(1).replace("turn.started", "user.message").replace(
+        r#""turn_id":"t","message_id":null"#,
+        r#""message_id":"a","content":[{"type":"text","text":"text of a"}],"by":"me""#,
+    );
+    outbox.heard(&LogEvent::parse(line.into()).unwrap()).await;
+    assert_eq!(settled(&outbox).await, [accepted("a"), accepted("b")]);
+}
+
 // Scenario 50.
 #[tokio::test]
 async fn signed_out_keeps_everything_until_there_is_another_credential() {
@@ -314,15 +330,17 @@ proptest! {
                 Happening::Heard(which, uncertain) => if let Some(id) = some(which, &queue) {
                     queue.heard(&Heard::Failed { id, reason: "transport_lost".into(), uncertain });
                 },
-                Happening::Retry(which) => if let Some(id) = some(which, &queue) {
-                    if queue.retry(&id, pushed.to_string().parse().unwrap()).is_ok() {
-                        // It stands at the end now, under either id.
-                        pushed += 1;
-                        gone.push(number(&id));
-                    }
+                Happening::Retry(which) => if let Some(id) = some(which, &queue)
+                    && queue.retry(&id, pushed.to_string().parse().unwrap()).is_ok()
+                {
+                    // It stands at the end now, under either id.
+                    pushed += 1;
+                    gone.push(number(&id));
                 },
-                Happening::Discard(which) => if let Some(id) = some(which, &queue) {
-                    if queue.discard(&id).is_ok() { gone.push(number(&id)) }
+                Happening::Discard(which) => if let Some(id) = some(which, &queue)
+                    && queue.discard(&id).is_ok()
+                {
+                    gone.push(number(&id));
                 },
                 Happening::Pass(millis) => now = now + Duration::from_millis(millis),
             }

@@ -198,7 +198,8 @@ async fn a_token_that_is_not_valid_any_more_loses_no_line() {
     let file = server.folder.path().join("message.json").display().to_string();
     let mut command = seawall(&server, &["send", &id, "hi", "--state", &file]);
     command.env("SEAWALL_TOKEN", "wrong");
-    assert!(run(command, 1).contains("unauthorized"));
+    let said = run(command, 1);
+    assert!(said.contains("unauthorized") && said.contains(&format!("kept in {file}")), "{said}");
     assert!(run(seawall(&server, &["send", &id, "--state", &file]), 0).starts_with("accepted"));
     let events = server.until(&id, is("agent.output")).await;
     assert_eq!(texts(&events), ["hi"]);
