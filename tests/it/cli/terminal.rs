@@ -188,6 +188,11 @@ async fn a_person_types_through_a_killed_server_and_sees_everything_once() {
     {
         assert_eq!(count(&lines, line), 1, "{line}: {lines:#?}");
     }
+    for text in ["flood 3", "say one", "say two"] {
+        // The event of what was typed here says nothing new.
+        let echoes = lines.iter().filter(|line| line.trim_end().ends_with(&format!("> {text}")));
+        assert_eq!(echoes.count(), 1, "{text}: {lines:#?}");
+    }
     let events = server.events(&id).await;
     let sent = of_type(&events, "user.message").len();
     assert_eq!(sent, 3, "{events:#?}");
