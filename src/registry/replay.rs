@@ -131,7 +131,9 @@ mod tests {
     fn a_stream_has_fallen_behind_only_if_it_stayed_behind_and_made_no_way() {
         let at = |cursor, head| Progress { cursor: Seq(cursor), head: Seq(head) };
         assert!(has_fallen_behind(200, at(0, 1000), at(199, 2000)));
+        assert!(has_fallen_behind(200, at(500, 1000), at(699, 2000)));
         assert!(!has_fallen_behind(200, at(0, 1000), at(200, 2000)), "it makes its way");
+        assert!(!has_fallen_behind(200, at(500, 1000), at(700, 2000)), "it makes its way");
         assert!(!has_fallen_behind(200, at(0, 200), at(0, 2000)), "it was not behind before");
         assert!(!has_fallen_behind(200, at(0, 1000), at(800, 1000)), "it caught up");
     }
