@@ -100,7 +100,7 @@ async fn a_reader_that_took_nothing_for_the_stall_limit_gets_goodbye_as_slow_and
     let last = overflow(&server, &id).await;
     for _ in 0..13 {
         server.advance(5 * SECOND);
-        assert!(server.registry.probe().await);
+        server.settled(&id).await;
     }
     proxy.last().hold(false);
     let bye = loop {
@@ -178,7 +178,7 @@ async fn a_reader_at_1_kb_a_second_costs_the_fast_ones_nothing_and_sees_no_hole_
     }
     for _ in 0..6 {
         server.advance(5 * SECOND);
-        assert!(server.registry.probe().await);
+        server.settled(&id).await;
     }
     proxy.last().change(|rules| rules.down.bytes_per_second = None);
     let mut place = Contiguous::after(head);
@@ -200,7 +200,7 @@ async fn a_reader_that_takes_a_little_all_the_time_is_slow_and_not_stalled() {
         read_up_to(&mut stream, &mut place, head + 8 * round).await;
         for _ in 0..4 {
             server.advance(5 * SECOND);
-            assert!(server.registry.probe().await);
+            server.settled(&id).await;
         }
     }
     read_up_to(&mut stream, &mut place, last).await;
