@@ -26,6 +26,7 @@ use crate::{
     domain::Timestamp,
     registry::Registry,
     store::EventLog,
+    supervise::pulse::Pulse,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub struct App {
     pub config: Arc<Config>,
     pub clock: Clock,
     started_at: Timestamp,
+    pulse: Arc<Pulse>,
     pub(crate) tokens: auth::Tokens,
     hosts: host::Hosts,
     /// The OpenAPI document; it does not change while the server runs.
@@ -53,6 +55,7 @@ impl App {
         registry: Registry,
         config: Arc<Config>,
         clock: Clock,
+        pulse: Arc<Pulse>,
         first_token: Option<Token>,
     ) -> Self {
         let first_token = first_token.filter(|_| config.auth.tokens.is_empty());
@@ -61,6 +64,7 @@ impl App {
             tokens: auth::Tokens::new(tokens),
             hosts: host::Hosts::new(&config.server),
             started_at: clock.now(),
+            pulse,
             document: openapi::document(),
             log,
             registry,

@@ -10,9 +10,10 @@ pub mod replay;
 pub(crate) mod retention;
 
 use crate::{
-    domain::{ConnectionId, ContentBlock, MessageId, SessionId},
+    domain::{ConnectionId, ContentBlock, MessageId, Session, SessionId, Timestamp},
     session::{Refusal, Reply, Request},
     store::Stored,
+    supervise::record::{Record, Standing},
 };
 use actix::{Addr, Message};
 use actor::RegistryActor;
@@ -56,6 +57,7 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     current: watch::Sender<Option<Addr<RegistryActor>>>,
     draining: watch::Sender<bool>,
+    root: watch::Sender<Option<Root>>,
     permits: Semaphore,
 }
 
@@ -71,12 +73,22 @@ impl Registry {
         Self(Arc::new(Inner {
             current: watch::Sender::new(None),
             draining: watch::Sender::new(false),
+            root: watch::Sender::new(None),
             permits: Semaphore::new(ASKS_UNDER_WAY),
         }))
     }
 
     pub(crate) fn set_current(&self, addr: Option<Addr<RegistryActor>>) {
         self.0.current.send_replace(addr);
+    }
+
+    pub(crate) fn set_root(&self, root: Root) {
+        self.0.root.send_replace(Some(root));
+    }
+
+    /// The supervisor and the registry's record; None before there is one.
+    pub fn root(&self) -> Option<Root> {
+        self.0.root.borrow().clone()
     }
 
     pub(crate) fn current(&self) -> Option<Addr<RegistryActor>> {
@@ -214,8 +226,26 @@ pub struct Overview {
     pub live: usize,
     /// Sessions that wait for such a place.
     pub waiting: usize,
-    /// How often the agents of the sessions that have an actor were restarted.
-    pub restarts: u64,
+    /// Those that have an actor, in no order.
+    pub sessions: Vec<SessionStanding>,
+}
+
+/// A session that has an actor, or is being given one.
+#[derive(Clone, Debug)]
+pub struct SessionStanding {
+    pub id: SessionId,
+    /// None: it is being read.
+    pub row: Option<Arc<Session>>,
+    pub actor: Standing,
+    /// Of its child: failures since the registry knows the session.
+    pub child: Standing,
+}
+
+/// The top of the tree.
+#[derive(Clone, Debug)]
+pub struct Root {
+    pub supervisor_since: Timestamp,
+    pub registry: Record,
 }
 
 /// Why a stream is not opened.

@@ -1,7 +1,9 @@
 //! The composition root: makes one server of all rooms, in the contract's order of start, and takes it down again.
 //! Two servers may run in one process; a test gives each its clock and its port.
 
+mod heart;
 mod lock;
+pub mod systemd;
 
 use crate::{
     clock::Clock,
@@ -18,6 +20,7 @@ use crate::{
         EventLog, StoreError,
         sqlite::{OpenError, SqliteLog, SqliteOptions},
     },
+    supervise::pulse::Pulse,
     supervisor::{Arbiters, Supervisor, TakeDown},
 };
 use actix::{Addr, Arbiter};
@@ -27,6 +30,7 @@ use actix_web::{
     rt::net::TcpStream,
     web::Data,
 };
+use heart::{Asked, Heart};
 use lock::DataLock;
 use socket2::SockRef;
 use std::{
@@ -75,6 +79,7 @@ pub struct Server {
     log: Arc<dyn EventLog>,
     http: Vec<ServerHandle>,
     supervisor: Addr<Supervisor>,
+    heart: Heart,
     threads: Vec<Arbiter>,
     fatal: mpsc::Receiver<String>,
     _lock: DataLock,
@@ -135,11 +140,21 @@ impl Server {
         });
 
         let retention = retention::keep(log.clone(), around.config.clone(), around.clock.clone());
+        let pulse = Arc::new(Pulse::default());
+        let asked = Asked {
+            supervisor: supervisor.clone(),
+            registry: registry.clone(),
+            log: log.clone(),
+            clock: around.clock.clone(),
+            pulse: pulse.clone(),
+        };
+        let heart = Heart::start(asked).map_err(StartError::Serve)?;
         let app = Data::new(App::new(
             log.clone(),
             registry.clone(),
             around.config.clone(),
             clock,
+            pulse,
             first_token,
         ));
         let public_address = public.local_addr().map_err(StartError::Serve)?;
@@ -160,6 +175,7 @@ impl Server {
             log,
             http,
             supervisor,
+            heart,
             threads,
             fatal,
             _lock: lock,
@@ -200,6 +216,8 @@ impl Server {
         if tokio::time::timeout(LAST_WORDS, stopped).await.is_err() {
             log::info!("connections that take nothing are cut");
         }
+        // From here on silence is no alarm.
+        drop(self.heart);
         self.supervisor.do_send(TakeDown);
         if let Err(error) = self.log.close().await {
             log::error!(error:%; "the log does not close");

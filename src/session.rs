@@ -5,6 +5,7 @@ pub(crate) mod actor;
 mod ladder;
 pub(crate) mod launch;
 pub mod machine;
+pub(crate) mod news;
 mod settled;
 pub mod tail;
 

@@ -99,6 +99,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// How much there is, counted at one moment.
     fn stats(&self) -> Pending<StoreStats>;
 
+    /// Answers when the writer has come round to it; writes nothing. Shows that the writer is not stuck.
+    fn ping(&self) -> Pending<()>;
+
     /// Whether the store can write at this moment: runs an empty write through the writer.
     fn probe(&self) -> Pending<()>;
 

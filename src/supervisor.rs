@@ -2,14 +2,17 @@
 //! the registry again. It decides as little as it can, because nothing stands behind it but the process's end.
 
 use crate::{
-    domain::SessionId,
+    domain::{SessionId, Timestamp},
     registry::{
-        Registry,
-        actor::{self, Hosted, RegistryActor, SessionEnded, StartSession, restart_policy},
+        Registry, Root,
+        actor::{
+            self, Host, Hosted, LetGo, RegistryActor, SessionEnded, StartSession, restart_policy,
+        },
     },
-    session::actor::{self as session_actor, Resting, SessionActor, Surroundings},
+    session::actor::{self as session_actor, SessionActor, SessionNews, Surroundings},
     supervise::{
-        restart::{Decision, RestartHistory},
+        record::Record,
+        restart::Decision,
         watch::{self, End},
     },
 };
@@ -42,7 +45,8 @@ pub(crate) struct Supervisor {
     arbiters: Arbiters,
     sessions: HashMap<SessionId, Hosted>,
     generation: u64,
-    restarts: RestartHistory,
+    since: Timestamp,
+    record: Record,
     /// Told when the tree cannot be kept up: the process ends then, and what watches it starts it again.
     fatal: mpsc::Sender<String>,
 }
@@ -55,7 +59,8 @@ impl Supervisor {
         arbiters: Arbiters,
         fatal: mpsc::Sender<String>,
     ) -> Addr<Self> {
-        let restarts = RestartHistory::new(restart_policy(&around.config));
+        let since = around.clock.now();
+        let record = Record::new(restart_policy(&around.config), since);
         let dead = fatal.clone();
         let supervisor = Supervisor {
             around,
@@ -63,7 +68,8 @@ impl Supervisor {
             arbiters,
             sessions: HashMap::new(),
             generation: 0,
-            restarts,
+            since,
+            record,
             fatal,
         };
         watch::start(
@@ -79,11 +85,14 @@ impl Supervisor {
 
     fn start_registry(&mut self, ctx: &mut Context<Self>) {
         let adopted = self.sessions.iter().map(|(id, hosted)| (*id, hosted.clone())).collect();
+        let host = Host { start: ctx.address().recipient(), let_go: ctx.address().recipient() };
+        let is_rebuilt = self.registry.root().is_some();
         let registry = RegistryActor::new(
             self.around.clone(),
-            ctx.address().recipient(),
+            host,
             self.registry.draining(),
             adopted,
+            is_rebuilt,
         );
         let supervisor = ctx.address();
         let addr = watch::start(
@@ -93,8 +102,20 @@ impl Supervisor {
             move |end| supervisor.do_send(RegistryEnded(end)),
         );
         self.registry.set_current(Some(addr));
+        self.record.started(self.around.clock.now());
+        self.show();
+    }
+
+    fn show(&self) {
+        let root = Root { supervisor_since: self.since, registry: self.record.clone() };
+        self.registry.set_root(root);
     }
 }
+
+/// Answered when the supervisor comes round to it: shows that it is not stuck.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Ping;
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -119,21 +140,41 @@ impl Handler<StartSession> for Supervisor {
     fn handle(&mut self, start: StartSession, ctx: &mut Self::Context) -> Self::Result {
         let StartSession(beginning) = start;
         let session = beginning.stored.session.id;
+        // One that an earlier registry asked for, and did not live to hear of: a session never has two actors.
+        if let Some(hosted) = self.sessions.get(&session).filter(|hosted| hosted.addr.connected()) {
+            return MessageResult(hosted.clone());
+        }
         self.generation += 1;
         let generation = self.generation;
         let (watch, sent) = (beginning.watch.clone(), beginning.sent.clone());
-        let (around, resting) = (self.around.clone(), ctx.address().recipient());
+        let (around, news) = (self.around.clone(), ctx.address().recipient());
         let supervisor = ctx.address();
         let addr = watch::start(
             &self.arbiters.of(session),
             session_actor::MAILBOX,
-            move |_| SessionActor::new(around, resting, generation, beginning),
+            move |_| SessionActor::new(around, news, generation, beginning),
             move |end| supervisor.do_send(SessionEnded { session, generation, end }),
         );
         let hosted = Hosted { addr, watch, sent, generation };
         self.sessions.insert(session, hosted.clone());
         MessageResult(hosted)
     }
+}
+
+impl Handler<LetGo> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, LetGo { session, generation }: LetGo, _: &mut Self::Context) {
+        if self.sessions.get(&session).is_some_and(|hosted| hosted.generation == generation) {
+            self.sessions.remove(&session);
+        }
+    }
+}
+
+impl Handler<Ping> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
 }
 
 impl Handler<SessionEnded> for Supervisor {
@@ -150,12 +191,12 @@ impl Handler<SessionEnded> for Supervisor {
     }
 }
 
-impl Handler<Resting> for Supervisor {
+impl Handler<SessionNews> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, resting: Resting, _: &mut Self::Context) {
+    fn handle(&mut self, news: SessionNews, _: &mut Self::Context) {
         if let Some(registry) = self.registry.current() {
-            registry.do_send(resting);
+            registry.do_send(news);
         }
     }
 }
@@ -170,7 +211,9 @@ impl Handler<RegistryEnded> for Supervisor {
             End::Stopped => return,
             End::ArbiterGone => return ctx.stop(),
         };
-        match self.restarts.next(self.around.clock.now(), 0.5) {
+        let decision = self.record.failed(self.around.clock.now(), panic.clone(), 0.5);
+        self.show();
+        match decision {
             Decision::Restart { attempt, delay } => {
                 log::error!(attempt, panic; "the registry panicked and is rebuilt");
                 let clock = self.around.clock.clone();
@@ -180,7 +223,11 @@ impl Handler<RegistryEnded> for Supervisor {
                 }));
             }
             Decision::GiveUp { attempt } => {
-                let cause = format!("the registry panicked {attempt} times in a row: {panic}");
+                let first = self.record.standing(self.around.clock.now()).first_failure;
+                let first = first.map_or_else(|| panic.clone(), |failure| failure.cause);
+                let cause = format!(
+                    "the registry panicked {attempt} times in a row, at first: {first}; at last: {panic}"
+                );
                 let _ = self.fatal.try_send(cause);
             }
         }

@@ -7,6 +7,7 @@ mod probe;
 mod reader;
 mod server;
 mod slow;
+mod spawn;
 mod storm;
 
 use super::output::Output;
@@ -39,6 +40,8 @@ enum Workload {
     Storm,
     /// A reader of 1 kB/s beside 500 that keep up.
     Slow,
+    /// Starting children, also with 4 GiB of memory in use.
+    Spawn,
     /// 1,000 sessions and 2,000 streams in which nothing happens.
     Idle,
 }
@@ -65,6 +68,7 @@ pub(super) fn run(output: &Output, bench: &Bench) -> anyhow::Result<()> {
             Workload::Busy => value(runtime.block_on(busy::measure(rounds))?)?,
             Workload::Storm => value(runtime.block_on(storm::measure(rounds))?)?,
             Workload::Slow => value(runtime.block_on(slow::measure(rounds))?)?,
+            Workload::Spawn => value(runtime.block_on(spawn::measure(rounds))?)?,
             Workload::Idle => value(runtime.block_on(idle::measure())?)?,
         };
         if !output.json {

@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     config::{Config, environment},
     process::child::Launcher,
-    server::{Server, ServerOptions},
+    server::{Server, ServerOptions, systemd},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io::IsTerminal, path::Path, sync::Arc, time::Duration};
@@ -37,6 +37,7 @@ async fn serve(options: ServerOptions) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut server = Server::start(options).await?;
     announce(&server, &config);
+    systemd::ready(&format!("serving on http://{}", server.public_address()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -46,6 +47,7 @@ async fn serve(options: ServerOptions) -> anyhow::Result<()> {
         }
     }
     log::info!("stopping");
+    systemd::stopping();
     tokio::select! {
         () = server.stop(config.server.shutdown_grace) => {}
         // A second signal: the guards take the children down with us, and the log closes what is open at the next start.

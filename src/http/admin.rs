@@ -5,6 +5,7 @@ mod drain;
 mod health;
 mod status;
 mod streams;
+mod supervision;
 
 use super::{error::Failure, gate, routes};
 use crate::wire::problem::ErrorCode;
@@ -23,6 +24,7 @@ pub fn configure(config: &mut ServiceConfig) {
         routes::get("/admin/connections", streams::list),
         routes::delete("/admin/connections/{id}", streams::close),
         routes::post("/admin/sync", streams::sync),
+        routes::get("/admin/supervision", supervision::tree),
         routes::post("/admin/drain", drain::begin),
         routes::delete("/admin/drain", drain::end),
     ];

@@ -51,7 +51,14 @@ fn app(log: MemoryLog) -> web::Data<App> {
         token(LIMITED, Role::Operator, Some(&["demo"])),
     ];
     let clock = Clock::manual(Timestamp::from_millis(0));
-    web::Data::new(App::new(Arc::new(log), Registry::new(), Arc::new(config), clock, None))
+    web::Data::new(App::new(
+        Arc::new(log),
+        Registry::new(),
+        Arc::new(config),
+        clock,
+        Arc::default(),
+        None,
+    ))
 }
 
 fn log() -> MemoryLog {
@@ -252,6 +259,7 @@ fn the_first_token_is_valid_only_while_none_is_configured() {
             Registry::new(),
             Arc::new(config),
             clock,
+            Arc::default(),
             Some(first.clone()),
         );
         let tokens: &Tokens = &app.tokens;

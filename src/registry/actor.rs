@@ -2,22 +2,26 @@
 //! be rebuilt: sessions from their actors and the log, streams from their registering again.
 
 mod book;
+mod rebuilding;
 mod waking;
 
 use super::{
-    CreatedSession, NewSession, Overview, StreamRefusal, connections::Connection, replay::Progress,
+    CreatedSession, NewSession, Overview, SessionStanding, StreamRefusal, connections::Connection,
+    replay::Progress,
 };
 use crate::{
     config::Config,
     domain::{ConnectionId, SessionId},
     session::{
         Refusal, Reply, Request,
-        actor::{Ask, Beginning, Resting, Retire, SessionActor, Surroundings, Watchers},
+        actor::{Ask, Beginning, News, Retire, SessionActor, SessionNews, Surroundings, Watchers},
         machine::Admission,
+        news::ChildNews,
     },
     store::{Snapshot, Watch},
     supervise::{
-        restart::{Decision, RestartHistory, RestartPolicy},
+        record::Record,
+        restart::{Decision, RestartPolicy},
         watch::End,
     },
 };
@@ -36,8 +40,7 @@ pub(crate) const MAILBOX: usize = 256;
 
 pub(crate) struct RegistryActor {
     around: Arc<Surroundings>,
-    /// Starts sessions' actors; they outlive the registry.
-    supervisor: Recipient<StartSession>,
+    host: Host,
     sessions: HashMap<SessionId, Entry>,
     connections: HashMap<ConnectionId, Booked>,
     watching: HashMap<SessionId, Watchers>,
@@ -49,6 +52,15 @@ pub(crate) struct RegistryActor {
     draining: tokio::sync::watch::Receiver<bool>,
     is_ticking: bool,
     is_leaving: bool,
+    /// It came after one that panicked.
+    is_rebuilt: bool,
+}
+
+/// The supervisor, which holds sessions' actors: they outlive the registry.
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub(crate) start: Recipient<StartSession>,
+    pub(crate) let_go: Recipient<LetGo>,
 }
 
 /// A session that has an actor, or is being given one.
@@ -60,7 +72,9 @@ struct Entry {
     is_live: bool,
     /// It had ended with this run when it was last seen to need a place; None: it was live.
     ended_run: Option<u32>,
-    restarts: RestartHistory,
+    record: Record,
+    /// Of its child, since this registry knows the session.
+    child: Record,
 }
 
 enum Stage {
@@ -196,6 +210,14 @@ pub(crate) struct ShutDown {
 #[rtype(result = "Hosted")]
 pub(crate) struct StartSession(pub(crate) Beginning);
 
+/// Tells the supervisor that a session's actor is not needed any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LetGo {
+    pub(crate) session: SessionId,
+    pub(crate) generation: u64,
+}
+
 /// The supervisor tells that a session's actor has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -208,9 +230,10 @@ pub(crate) struct SessionEnded {
 impl RegistryActor {
     pub(crate) fn new(
         around: Arc<Surroundings>,
-        supervisor: Recipient<StartSession>,
+        host: Host,
         draining: tokio::sync::watch::Receiver<bool>,
         adopted: Vec<(SessionId, Hosted)>,
+        is_rebuilt: bool,
     ) -> Self {
         let sessions: HashMap<_, _> = adopted
             .into_iter()
@@ -219,14 +242,15 @@ impl RegistryActor {
                 let is_live = watch.snapshot().session.state.is_live();
                 let ended_run = ended_run(&watch.snapshot());
                 let actor = Stage::Up { addr, watch, generation };
-                let restarts = RestartHistory::new(restart_policy(&around.config));
-                (id, Entry { actor, sent, is_live, ended_run, restarts })
+                let record = Record::new(restart_policy(&around.config), around.clock.now());
+                let child = record.clone();
+                (id, Entry { actor, sent, is_live, ended_run, record, child })
             })
             .collect();
         let live = sessions.values().filter(|entry| entry.is_live).count();
         Self {
             around,
-            supervisor,
+            host,
             sessions,
             connections: HashMap::new(),
             watching: HashMap::new(),
@@ -236,6 +260,7 @@ impl RegistryActor {
             draining,
             is_ticking: false,
             is_leaving: false,
+            is_rebuilt,
         }
     }
 
@@ -292,6 +317,12 @@ impl RegistryActor {
 
 impl Actor for RegistryActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if self.is_rebuilt {
+            self.catch_up(ctx);
+        }
+    }
 }
 
 impl Handler<AskSession> for RegistryActor {
@@ -303,17 +334,32 @@ impl Handler<AskSession> for RegistryActor {
     }
 }
 
-impl Handler<Resting> for RegistryActor {
+impl Handler<SessionNews> for RegistryActor {
     type Result = ();
 
-    fn handle(&mut self, resting: Resting, ctx: &mut Self::Context) {
-        let Some(entry) = self.sessions.get(&resting.session) else { return };
+    fn handle(&mut self, news: SessionNews, ctx: &mut Self::Context) {
+        let Some(entry) = self.sessions.get_mut(&news.session) else { return };
         let Stage::Up { addr, generation, .. } = &entry.actor else { return };
-        // An ask that is still on its way keeps the actor; it says again when it is at rest.
-        let is_idle = entry.sent.load(Ordering::Acquire) == resting.taken;
-        if is_idle && *generation == resting.generation {
-            addr.do_send(Retire);
-            self.remove(resting.session, ctx);
+        if *generation != news.generation {
+            return;
+        }
+        let now = self.around.clock.now();
+        match news.what {
+            // An ask that is still on its way keeps the actor; it says again when it is at rest.
+            News::Resting { taken } => {
+                if entry.sent.load(Ordering::Acquire) == taken {
+                    addr.do_send(Retire);
+                    // Told before the session can be started anew: what retires is given to nobody.
+                    let (session, generation) = (news.session, news.generation);
+                    self.host.let_go.do_send(LetGo { session, generation });
+                    self.remove(news.session, ctx);
+                }
+            }
+            News::Child(ChildNews::Started) => entry.child.started(now),
+            // What is done about it, the session has decided.
+            News::Child(ChildNews::Failed { cause }) => {
+                entry.child.failed(now, cause, 0.0);
+            }
         }
     }
 }
@@ -333,16 +379,18 @@ impl Handler<SessionEnded> for RegistryActor {
         }
         let Some(mut entry) = self.remove(session, ctx) else { return };
         let End::Panicked(panic) = end else { return };
-        match entry.restarts.next(self.around.clock.now(), 0.5) {
+        match entry.record.failed(self.around.clock.now(), panic.clone(), 0.5) {
             Decision::Restart { attempt, delay } => {
                 log::error!(session:%, attempt, panic; "a session panicked and is rebuilt from the log");
                 let clock = self.around.clock.clone();
-                let restarts = entry.restarts;
+                let (record, child) = (entry.record, entry.child);
                 let wait = async move { clock.sleep(delay).await };
                 ctx.spawn(wait.into_actor(self).map(move |(), registry, ctx| {
                     registry.wake(session, None, ctx);
+                    let now = registry.around.clock.now();
                     if let Some(entry) = registry.sessions.get_mut(&session) {
-                        entry.restarts = restarts;
+                        (entry.record, entry.child) = (record, child);
+                        entry.record.started(now);
                     }
                 }));
             }
@@ -365,9 +413,15 @@ impl Handler<Look> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, look: Look, _: &mut Self::Context) {
-        let up = self.sessions.values().filter_map(|entry| match &entry.actor {
-            Stage::Up { watch, .. } => Some(watch),
-            Stage::Waking(_) => None,
+        let now = self.around.clock.now();
+        let sessions = self.sessions.iter().map(|(id, entry)| SessionStanding {
+            id: *id,
+            row: match &entry.actor {
+                Stage::Up { watch, .. } => Some(watch.snapshot().session),
+                Stage::Waking(_) => None,
+            },
+            actor: entry.record.standing(now),
+            child: entry.child.standing(now),
         });
         let overview = Overview {
             connections: self
@@ -377,7 +431,7 @@ impl Handler<Look> for RegistryActor {
                 .collect(),
             live: self.live,
             waiting: self.waiting.len(),
-            restarts: up.map(|watch| u64::from(watch.snapshot().session.restarts)).sum(),
+            sessions: sessions.collect(),
         };
         // Whoever asked may have gone.
         let _ = look.answer.send(overview);

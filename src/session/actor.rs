@@ -6,6 +6,7 @@ mod outbox;
 use super::{
     Refusal, Reply, Request, launch,
     machine::{AcceptTicket, Admission, Effect, Input, Machine, Step, Ticket},
+    news::{self, ChildNews},
 };
 use crate::{
     clock::Clock,
@@ -78,21 +79,29 @@ pub(crate) struct Leave {
 }
 
 /// What a session tells the registry.
-#[derive(Message, Clone, Copy, Debug)]
+#[derive(Message, Clone, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct Resting {
+pub(crate) struct SessionNews {
     pub(crate) session: SessionId,
     /// Which of the session's actors says so: an earlier one may be heard late.
     pub(crate) generation: u64,
-    /// How many asks the actor has taken: if the registry sent more, it is not at rest.
-    pub(crate) taken: u64,
+    pub(crate) what: News,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    /// It has nothing to do. `taken`: how many asks the actor has taken; if the registry sent more, it is not at rest.
+    Resting {
+        taken: u64,
+    },
+    Child(ChildNews),
 }
 
 pub(crate) struct SessionActor {
     id: SessionId,
     generation: u64,
     around: Arc<Surroundings>,
-    registry: Recipient<Resting>,
+    registry: Recipient<SessionNews>,
     machine: Machine,
     resume: bool,
     outbox: Outbox,
@@ -126,7 +135,7 @@ pub(crate) struct Beginning {
 impl SessionActor {
     pub(crate) fn new(
         around: Arc<Surroundings>,
-        registry: Recipient<Resting>,
+        registry: Recipient<SessionNews>,
         generation: u64,
         beginning: Beginning,
     ) -> Self {
@@ -174,6 +183,9 @@ impl SessionActor {
         for effect in now {
             self.carry_out(effect, ctx);
         }
+        if let Some(news) = news::of(&drafts) {
+            self.tell(News::Child(news));
+        }
         let limit = self.around.config.store.max_event_bytes;
         let entries = drafts.iter().map(|draft| Entry::new(draft, limit)).collect();
         let row = changed.then(|| Arc::new(self.machine.session().clone()));
@@ -207,8 +219,12 @@ impl SessionActor {
     }
 
     fn rest(&self) {
-        let Self { id: session, generation, taken, .. } = *self;
-        self.registry.do_send(Resting { session, generation, taken });
+        self.tell(News::Resting { taken: self.taken });
+    }
+
+    fn tell(&self, what: News) {
+        let Self { id: session, generation, .. } = *self;
+        self.registry.do_send(SessionNews { session, generation, what });
     }
 
     /// The session is deleted: whoever still asks is told so, until the registry lets this actor go.

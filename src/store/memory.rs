@@ -400,6 +400,10 @@ impl EventLog for MemoryLog {
         })
     }
 
+    fn ping(&self) -> Pending<()> {
+        self.read(|_| Ok(()))
+    }
+
     fn stats(&self) -> Pending<StoreStats> {
         self.read(|state| {
             let mut stats = StoreStats::default();

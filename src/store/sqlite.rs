@@ -170,6 +170,12 @@ impl EventLog for SqliteLog {
         self.read(read::unfinished)
     }
 
+    fn ping(&self) -> Pending<()> {
+        let (answer, pending) = Pending::new();
+        self.gate.write(Job::Ping(answer));
+        pending
+    }
+
     fn stats(&self) -> Pending<StoreStats> {
         self.read(read::stats)
     }

@@ -37,6 +37,16 @@ impl RestartHistory {
         Self { policy, failures: VecDeque::new() }
     }
 
+    pub const fn policy(&self) -> RestartPolicy {
+        self.policy
+    }
+
+    /// How many failures count at `now`.
+    pub fn in_window(&self, now: Timestamp) -> usize {
+        let within = self.policy.within;
+        self.failures.iter().filter(|failure| now - **failure < within).count()
+    }
+
     /// Counts a failure at `now` and says what to do.
     ///
     /// The upper bound of the delay doubles with each failure in the window, from twice `backoff_min` up to

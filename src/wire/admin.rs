@@ -83,3 +83,80 @@ pub struct FollowedView {
 pub struct Draining {
     pub draining: bool,
 }
+
+/// `GET /admin/supervision`: an actor, with those that it started.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ActorNode {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    pub state: ActorState,
+    pub on_failure: OnFailure,
+    /// When it was last started.
+    pub since: Option<Timestamp>,
+    /// Failures over its life; of a session's child, since the registry knows the session.
+    pub failures: u64,
+    /// Those that count towards `max_restarts`: one more within `within_ms` is given up on.
+    pub failures_in_window: usize,
+    pub max_restarts: Option<u32>,
+    pub within_ms: Option<u64>,
+    /// What began the row of failures that the last one belongs to.
+    pub first_failure: Option<ActorFailure>,
+    pub last_failure: Option<ActorFailure>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ActorNode>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorState {
+    Running,
+    /// It is on its way, or waits for the backoff before a restart.
+    Starting,
+    /// It does not answer; nothing can be done about that but to end the process.
+    Hanging,
+}
+
+/// What is done about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The process ends cleanly, and what watches it starts it again.
+    EndProcess,
+    /// It is rebuilt from the log, with backoff, up to the limit.
+    Restart,
+    /// As the agent's profile says (`restart`), within the same limits.
+    Profile,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorFailure {
+    pub at: Timestamp,
+    pub cause: String,
+}
+
+impl ActorNode {
+    /// One of which nothing else is known yet.
+    pub fn new(name: &str, state: ActorState, on_failure: OnFailure) -> Self {
+        Self {
+            name: name.into(),
+            session_id: None,
+            run: None,
+            pid: None,
+            state,
+            on_failure,
+            since: None,
+            failures: 0,
+            failures_in_window: 0,
+            max_restarts: None,
+            within_ms: None,
+            first_failure: None,
+            last_failure: None,
+            children: Vec::new(),
+        }
+    }
+}

@@ -4,9 +4,11 @@ use crate::support::{Driven, Process, is, turn_of};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
-const CALLS: [(&str, &str); 6] = [
+const CALLS: [(&str, &str); 7] = [
     ("GET", "/admin/status"),
+    ("GET", "/admin/supervision"),
     ("GET", "/admin/connections"),
     ("DELETE", "/admin/connections/00000000-0000-0000-0000-000000000001"),
     ("POST", "/admin/sync"),
@@ -133,4 +135,35 @@ async fn a_drained_server_takes_no_new_work_finishes_what_runs_and_can_be_taken_
     admin.get("/readyz").await.expect(200);
     server.send(&id, "m2", "flood 1").await;
     stream.events_until(turn_of("m2")).await;
+}
+
+#[tokio::test]
+async fn the_supervision_tree_shows_every_actor_and_what_failed() {
+    let server = Driven::start("").await;
+    let id = server.create("demo").await;
+    let mut stream = server.follow(&id).await;
+    stream.events_until(|event| event["data"]["to"] == "ACTIVE").await;
+    server.send(&id, "m1", "crash 7").await;
+    stream.events_until(is("transport.restarting")).await;
+    server.advance(Duration::from_secs(10));
+    stream.events_until(|event| event["data"]["to"] == "ACTIVE").await;
+    server.settled(&id).await;
+
+    let tree = server.admin().get("/admin/supervision").await.expect(200);
+    assert_eq!((&tree["name"], &tree["state"]), (&json!("supervisor"), &json!("running")));
+    let names: Vec<_> =
+        tree["children"].as_array().unwrap().iter().map(|child| &child["name"]).collect();
+    assert_eq!(names, ["log writer", "registry", "session"]);
+    let on_failure = |index: usize| tree["children"][index]["on_failure"].clone();
+    assert_eq!((on_failure(0), on_failure(1)), (json!("end_process"), json!("restart")));
+    let session = &tree["children"][2];
+    assert_eq!((&session["session_id"], &session["failures"]), (&json!(id), &json!(0)));
+    let transport = &session["children"][0];
+    assert_eq!((&transport["state"], &transport["run"]), (&json!("running"), &json!(2)));
+    assert_eq!((&transport["failures"], &transport["failures_in_window"]), (&json!(1), &json!(1)));
+    assert_eq!((&transport["max_restarts"], &transport["within_ms"]), (&json!(3), &json!(60_000)));
+    for failure in ["first_failure", "last_failure"] {
+        assert_eq!(transport[failure]["cause"], "it exited with code 7", "{failure}");
+    }
+    assert_eq!(transport["pid"], server.session(&id).await["pid"]);
 }

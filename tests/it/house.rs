@@ -19,10 +19,20 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("registry", &["domain", "wire", "clock", "config", "store", "supervise", "session"]),
     ("supervisor", &["domain", "supervise", "session", "registry"]),
     ("client", &["domain", "wire", "clock"]),
-    ("http", &["domain", "wire", "clock", "config", "store", "session", "registry"]),
+    ("http", &["domain", "wire", "clock", "config", "store", "supervise", "session", "registry"]),
     (
         "server",
-        &["clock", "config", "process", "store", "session", "registry", "supervisor", "http"],
+        &[
+            "clock",
+            "config",
+            "process",
+            "store",
+            "supervise",
+            "session",
+            "registry",
+            "supervisor",
+            "http",
+        ],
     ),
     ("cli", &["domain", "wire", "clock", "agent", "config", "process", "client", "server"]),
 ];

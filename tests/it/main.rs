@@ -25,4 +25,5 @@ mod start;
 mod streams;
 mod supervision;
 mod support;
+mod systemd;
 mod turns;

@@ -3,20 +3,27 @@
 
 use crate::{
     http::App,
+    supervise::pulse::Part,
     wire::api::{Check, CheckStatus, Health, PROTOCOL, Version},
 };
 use actix_web::{
     HttpResponse,
     web::{Data, Json},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 /// How long a check may take. A probe gives up soon after.
 const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The process answers. It asks nothing else: a server that is killed because its disk is full is no better server.
-pub(super) async fn healthz() -> Json<Health> {
-    Json(Health { status: CheckStatus::Ok, checks: BTreeMap::new() })
+/// The process lives and none of its core parts hangs. It asks nothing of the disk: a server that is killed because that is
+/// full is no better server.
+pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
+    health(Part::ALL.map(|part| {
+        let silent = app.pulse.silent_since(part);
+        let answers =
+            silent.map_or(Ok(()), |since| Err(format!("it has not answered since {since}")));
+        (part.name(), answers)
+    }))
 }
 
 /// Whether new work would be done: every part answers, and the server is not on its way out.

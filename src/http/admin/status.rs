@@ -12,6 +12,8 @@ pub(super) async fn status(_: Admin, app: Data<App>) -> Result<Json<Status>, Fai
     let overview = app.registry.overview().await.ok_or_else(registry_restarts)?;
     let stats = app.log.stats().await?;
     let streams = &overview.connections;
+    let rows = overview.sessions.iter().filter_map(|session| session.row.as_ref());
+    let restarts = rows.map(|row| u64::from(row.restarts)).sum();
     let lags = || streams.iter().map(|stream| stream.lag());
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -22,7 +24,7 @@ pub(super) async fn status(_: Admin, app: Data<App>) -> Result<Json<Status>, Fai
             by_state: stats.sessions,
             live: overview.live,
             waiting: overview.waiting,
-            restarts: overview.restarts,
+            restarts,
         },
         queued_messages: stats.queued,
         streams: StreamCounts {

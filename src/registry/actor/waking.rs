@@ -13,7 +13,7 @@ use crate::{
         machine::first_events,
     },
     store::{Accept, Create as StoreCreate, Created, Entry as LogEntry, StoreError, Stored, Watch},
-    supervise::restart::RestartHistory,
+    supervise::record::Record,
 };
 use actix::prelude::*;
 use bytes::Bytes;
@@ -28,12 +28,15 @@ impl RegistryActor {
         ask: Option<PendingAsk>,
         ctx: &mut Context<Self>,
     ) {
+        let policy = super::restart_policy(&self.around.config);
+        let record = Record::new(policy, self.around.clock.now());
         let entry = Entry {
             actor: Stage::Waking(ask.into_iter().collect()),
             sent: Arc::new(AtomicU64::new(0)),
             is_live: false,
             ended_run: None,
-            restarts: RestartHistory::new(super::restart_policy(&self.around.config)),
+            child: record.clone(),
+            record,
         };
         self.sessions.insert(session, entry);
         let around = self.around.clone();
@@ -54,7 +57,7 @@ impl RegistryActor {
         session: SessionId,
         found: Result<Found, StoreError>,
     ) -> impl Future<Output = Result<super::Hosted, StoreError>> + use<> {
-        let supervisor = self.supervisor.clone();
+        let start = self.host.start.clone();
         let resume = self.resumes.remove(&session);
         let watchers = self.watching.get(&session).copied().unwrap_or_default();
         let sent = self.sessions.get(&session).map(|entry| entry.sent.clone());
@@ -62,7 +65,7 @@ impl RegistryActor {
             let Found { stored, queued, watch } = found?;
             let sent = sent.unwrap_or_default();
             let beginning = Beginning { stored, queued, watch, watchers, resume, sent };
-            supervisor
+            start
                 .send(StartSession(beginning))
                 .await
                 .map_err(|_| StoreError::Unavailable("the supervisor is gone".into()))

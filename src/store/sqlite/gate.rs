@@ -24,6 +24,7 @@ pub(super) enum Job {
     Write(Write),
     Watch(SessionId, Arc<Notify>, Answer<Watch>),
     Prune(Retention, Answer<Pruned>),
+    Ping(Answer<()>),
 }
 
 /// What becomes part of a group's transaction.
@@ -155,6 +156,7 @@ impl Job {
             Job::Write(write) => write.refuse(error),
             Job::Watch(_, _, answer) => refuse(answer, error),
             Job::Prune(_, answer) => refuse(answer, error),
+            Job::Ping(answer) => refuse(answer, error),
         }
     }
 }

@@ -142,6 +142,8 @@ impl Writer {
             match job {
                 Job::Write(write) => writes.push(write),
                 Job::Watch(session, notify, answer) => watches.push((session, notify, answer)),
+                // Whoever asked may have gone away.
+                Job::Ping(answer) => drop(answer.send(Ok(()))),
                 Job::Prune(retention, answer) => {
                     self.prunings.push_back((Pruning::new(retention), answer));
                 }

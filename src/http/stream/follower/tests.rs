@@ -51,7 +51,14 @@ impl Reader {
     async fn open(log: Arc<MemoryLog>, sessions: &[(u128, u64)]) -> Self {
         let config = Arc::new(Config::from_texts(None, []).unwrap());
         let clock = crate::clock::Clock::manual(Timestamp::from_millis(0));
-        let app = web::Data::new(App::new(log.clone(), Registry::new(), config, clock, None));
+        let app = web::Data::new(App::new(
+            log.clone(),
+            Registry::new(),
+            config,
+            clock,
+            Arc::default(),
+            None,
+        ));
         let notify = Arc::new(Notify::new());
         let (mut places, mut followed) = (Vec::new(), Vec::new());
         for &(number, cursor) in sessions {
