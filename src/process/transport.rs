@@ -22,10 +22,10 @@ use actix::{
     Actor, ActorContext, ActorFuture, ActorFutureExt, AsyncContext, Context, Handler, Message,
     Recipient, WrapFuture,
 };
-use reading::Heard;
+use reading::{Heard, LastCall};
 use std::{pin::Pin, task::Poll, time::Duration};
 use tail::Tail;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use writing::Stdin;
 
 /// A guard that has not taken down a tree for so long is replaced: longer than it needs by its own account.
@@ -97,7 +97,7 @@ pub struct Transport {
     stdin: Option<Stdin>,
     stdin_closed: bool,
     open_outputs: usize,
-    last_call: watch::Sender<bool>,
+    last_call: LastCall,
     pid: Option<u32>,
     /// The guard is no zombie any more.
     reaped: bool,
@@ -125,7 +125,7 @@ impl Transport {
             stdin: None,
             stdin_closed: false,
             open_outputs: 0,
-            last_call: watch::Sender::new(false),
+            last_call: LastCall::default(),
             pid: None,
             reaped: false,
             exit: Exit::default(),

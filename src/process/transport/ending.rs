@@ -72,7 +72,7 @@ impl Transport {
     fn flush(&mut self, ctx: &mut Context<Self>) {
         self.stage = Stage::Flushing;
         self.orders = None;
-        self.last_call.send_replace(true);
+        self.last_call.call();
         self.reap(ctx, Self::flushed);
     }
 

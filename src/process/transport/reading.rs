@@ -8,10 +8,10 @@ use crate::{
 };
 use actix::Message;
 use futures_util::{Stream, stream};
-use std::{collections::VecDeque, time::Duration};
+use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, Take},
-    sync::{oneshot, watch},
+    sync::{Notify, oneshot},
 };
 
 /// After the last call at most so much is read: more than any pipe holds by default.
@@ -26,9 +26,28 @@ pub(super) struct Reading {
     pub(super) unacked: usize,
     /// True: the child's tree is gone, so that what is in the pipe is all. A pipe that then says nothing for
     /// `grace` is held by a stranger.
-    pub(super) last_call: watch::Receiver<bool>,
+    pub(super) last_call: LastCall,
     pub(super) grace: Duration,
     pub(super) clock: Clock,
+}
+
+/// Tells all readers of a child that its tree is gone. Shared on one thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastCall(Rc<(Cell<bool>, Notify)>);
+
+impl LastCall {
+    pub(super) fn call(&self) {
+        self.0.0.set(true);
+        self.0.1.notify_waiters();
+    }
+
+    async fn called(&self) {
+        // Made before the look: a call between the look and the wait is not lost.
+        let called = self.0.1.notified();
+        if !self.0.0.get() {
+            called.await;
+        }
+    }
 }
 
 /// Something of a child's output.
@@ -91,8 +110,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 tokio::select! {
                     // In this order: output that never pauses must not hide the last call.
                     biased;
-                    // Fails where the transport is gone, which reads no more.
-                    _ = last_call.wait_for(|called| *called) => {
+                    () = last_call.called() => {
                         self.until = Some(clock.now() + *grace);
                         self.lines.source_mut().set_limit(LAST_BYTES);
                     }
@@ -104,7 +122,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 // In this order: what is in the pipe is read, however late.
                 biased;
                 batch = self.lines.next_batch(*batch) => return batch,
-                () = clock.sleep_until(until) => {
+                // Boxed: while the child lives there is no use for the room of a timer.
+                () = Box::pin(clock.sleep_until(until)) => {
                     self.closed = true;
                     return self.lines.close();
                 }
@@ -127,18 +146,18 @@ mod tests {
 
     struct Setup {
         reading: Reading,
-        last_call: watch::Sender<bool>,
+        last_call: LastCall,
         clock: Clock,
     }
 
     fn setup() -> Setup {
         let clock = Clock::manual(Timestamp::from_millis(0));
-        let (last_call, called) = watch::channel(false);
+        let last_call = LastCall::default();
         let reading = Reading {
             max_line_bytes: 100,
             batch: BatchLimits { lines: 2, bytes: 100 },
             unacked: 2,
-            last_call: called,
+            last_call: last_call.clone(),
             grace: Duration::from_millis(250),
             clock: clock.clone(),
         };
@@ -177,7 +196,7 @@ mod tests {
         assert!(heard.next().now_or_never().is_none());
         clock.advance(Duration::from_secs(3600));
         assert!(heard.next().now_or_never().is_none(), "it ended without a last call");
-        last_call.send(true).unwrap();
+        last_call.call();
         let (end, ()) = tokio::join!(heard.next(), async {
             tokio::task::yield_now().await;
             clock.advance(Duration::from_millis(250));
@@ -191,7 +210,7 @@ mod tests {
         for endless in ["x", "x\n"] {
             let Setup { mut reading, last_call, .. } = setup();
             reading.batch = BatchLimits { lines: 10_000, bytes: 64 * 1024 };
-            last_call.send(true).unwrap();
+            last_call.call();
             let endless = Endless(endless.bytes().cycle());
             let mut bytes = 0;
             let mut heard = pin!(listen(OutputStream::Stdout, endless, reading));

@@ -57,7 +57,7 @@ impl Transport {
             max_line_bytes: self.spec.max_line_bytes,
             batch: self.limits.batch,
             unacked: self.limits.unacked,
-            last_call: self.last_call.subscribe(),
+            last_call: self.last_call.clone(),
             grace: self.drain_grace,
             clock: self.clock.clone(),
         }

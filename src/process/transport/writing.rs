@@ -3,18 +3,15 @@
 
 use crate::{clock::Clock, domain::MessageId};
 use std::{
-    convert::Infallible,
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::poll_fn,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    rc::Rc,
+    task::{Poll, Waker},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncWrite, AsyncWriteExt},
-    sync::{mpsc, oneshot},
-};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// What is in the queue may have so many bytes together; the longest message is a quarter of it.
 const MAX_QUEUED_BYTES: usize = 64 << 20;
@@ -38,47 +35,106 @@ pub(super) enum Refused {
     Closed,
 }
 
+/// Both ends are the transport's, on its one thread. A channel of tokio's would keep room for 32 writes and their locks
+/// for each idle child.
+#[derive(Debug)]
+struct Shared {
+    writes: RefCell<VecDeque<Write>>,
+    limit: usize,
+    bytes: Cell<usize>,
+    /// The way in is there.
+    is_open: Cell<bool>,
+    /// The way out is there.
+    is_served: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Shared {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
 /// The queue's way in. Dropping it closes the child's stdin after what is queued.
 #[derive(Debug)]
-pub(super) struct Stdin {
-    queue: mpsc::Sender<Write>,
-    bytes: Arc<AtomicUsize>,
-    _open: oneshot::Sender<Infallible>,
-}
+pub(super) struct Stdin(Rc<Shared>);
 
 /// The queue's way out.
 #[derive(Debug)]
-pub(super) struct Queue {
-    queue: mpsc::Receiver<Write>,
-    bytes: Arc<AtomicUsize>,
-    closed: oneshot::Receiver<Infallible>,
-}
+pub(super) struct Queue(Rc<Shared>);
 
-/// A queue of at most `writes` writes.
-pub(super) fn queue(writes: usize) -> (Stdin, Queue) {
-    let (sender, receiver) = mpsc::channel(writes);
-    let (open, closed) = oneshot::channel();
-    let bytes = Arc::new(AtomicUsize::new(0));
-    let stdin = Stdin { queue: sender, bytes: bytes.clone(), _open: open };
-    (stdin, Queue { queue: receiver, bytes, closed })
+/// A queue of at most `limit` writes.
+pub(super) fn queue(limit: usize) -> (Stdin, Queue) {
+    let shared = Rc::new(Shared {
+        writes: RefCell::default(),
+        limit,
+        bytes: Cell::new(0),
+        is_open: Cell::new(true),
+        is_served: Cell::new(true),
+        waker: RefCell::default(),
+    });
+    (Stdin(shared.clone()), Queue(shared))
 }
 
 impl Stdin {
     pub(super) fn write(&self, write: Write) -> Result<(), Refused> {
-        let length = write.bytes.len();
-        if self.bytes.load(Ordering::Relaxed) + length > MAX_QUEUED_BYTES {
+        let shared = &*self.0;
+        if !shared.is_served.get() {
+            return Err(Refused::Closed);
+        }
+        let bytes = shared.bytes.get() + write.bytes.len();
+        let mut writes = shared.writes.borrow_mut();
+        if bytes > MAX_QUEUED_BYTES || writes.len() >= shared.limit {
             return Err(Refused::Full);
         }
-        self.queue.try_send(write).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refused::Full,
-            mpsc::error::TrySendError::Closed(_) => Refused::Closed,
-        })?;
-        self.bytes.fetch_add(length, Ordering::Relaxed);
+        shared.bytes.set(bytes);
+        writes.push_back(write);
+        shared.wake();
         Ok(())
     }
 }
 
+impl Drop for Stdin {
+    fn drop(&mut self) {
+        self.0.is_open.set(false);
+        self.0.wake();
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.0.is_served.set(false);
+    }
+}
+
 impl Queue {
+    /// None once the way in is gone and everything was taken.
+    async fn next(&self) -> Option<Write> {
+        poll_fn(|cx| {
+            let write = self.0.writes.borrow_mut().pop_front();
+            if write.is_some() || !self.0.is_open.get() {
+                return Poll::Ready(write);
+            }
+            // Whoever waits for the close waits in the same task.
+            self.0.waker.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await
+    }
+
+    async fn closed(&self) {
+        poll_fn(|cx| {
+            if !self.0.is_open.get() {
+                return Poll::Ready(());
+            }
+            self.0.waker.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Writes to `pipe` until the queue is closed and written, and then closes the pipe; `written` is called for each
     /// message that is in the pipe whole.
     ///
@@ -90,19 +146,18 @@ impl Queue {
         clock: &Clock,
         mut written: impl FnMut(MessageId),
     ) -> io::Result<()> {
-        let Self { mut queue, bytes, closed } = self;
         let write_all = async {
-            while let Some(write) = queue.recv().await {
+            while let Some(write) = self.next().await {
                 pipe.write_all(&write.bytes).await?;
-                bytes.fetch_sub(write.bytes.len(), Ordering::Relaxed);
+                self.0.bytes.set(self.0.bytes.get() - write.bytes.len());
                 write.prompt.into_iter().for_each(&mut written);
             }
             Ok(())
         };
         let out_of_patience = async {
-            // Nothing is ever sent: it ends when the queue's way in is dropped.
-            let _ = closed.await;
-            clock.sleep(CLOSE_PATIENCE).await;
+            self.closed().await;
+            // Boxed: an idle child has no use for the room of a timer.
+            Box::pin(clock.sleep(CLOSE_PATIENCE)).await;
         };
         tokio::select! {
             biased;
