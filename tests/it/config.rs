@@ -94,6 +94,7 @@ fn keys_with_defaults() -> BTreeSet<String> {
     keys
 }
 
+/// Scenario 71.
 #[test]
 fn every_key_is_seen_to_act_by_a_test_that_is_there() {
     let seen: BTreeSet<String> = SEEN.iter().map(|(key, _)| (*key).to_owned()).collect();

@@ -116,6 +116,7 @@ async fn a_child_that_closes_its_stdin_and_lives_is_a_failure() {
     assert_eq!(run.exit().await.signal, Some(9));
 }
 
+/// Scenario 65.
 #[actix::test]
 async fn a_line_of_100_mb_is_one_truncated_line_in_bounded_memory() {
     let peak = || -> usize {
@@ -132,6 +133,7 @@ async fn a_line_of_100_mb_is_one_truncated_line_in_bounded_memory() {
     assert!(grown < 16 * 1024, "{grown} KiB more at the peak");
 }
 
+/// Scenario 65.
 #[actix::test]
 async fn a_million_lines_come_in_few_reports() {
     let mut run = sh("yes 0123456789 | head -n 1000000; yes e | head -n 100000 >&2").await;

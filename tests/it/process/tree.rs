@@ -62,6 +62,7 @@ async fn a_child_that_ignores_everything_is_killed() {
     assert_eq!(run.exit().await.signal, Some(9));
 }
 
+/// Scenario 78.
 #[actix::test]
 async fn the_death_of_the_guard_takes_the_tree_along_and_is_told() {
     let mut run =

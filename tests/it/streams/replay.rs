@@ -2,6 +2,7 @@
 
 use super::support::{active, grow, named, opening, seqs};
 use crate::support::Driven;
+use futures_util::future::join_all;
 use serde_json::json;
 use std::time::Duration;
 
@@ -53,6 +54,41 @@ async fn up_to_200_missed_events_are_replayed_and_of_201_none() {
     grow(&server, &id, 3).await;
     let live = stream.events_until(|event| event["seq"] == head + 3).await;
     assert_eq!(live.len(), 3, "live goes on behind the gap");
+}
+
+/// Scenario 28, but for the latencies, which `seawall bench storm` measures.
+#[tokio::test]
+async fn many_that_come_back_far_behind_at_once_cost_no_read_and_are_told_what_they_missed() {
+    const STREAMS: usize = 200;
+    let server = Driven::start("").await;
+    let (quiet, _) = active(&server, "cat").await;
+    let mut elsewhere = server.stream(&format!("/v1/stream?sessions={quiet}")).await;
+    opening(&mut elsewhere).await;
+    let mut busy = Vec::new();
+    for _ in 0..4 {
+        let (id, _) = active(&server, "cat").await;
+        let head = grow(&server, &id, 6_000).await;
+        busy.push((id, head));
+    }
+    let read = server.log.pages_read();
+    let returning = (0..STREAMS).map(|number| {
+        let (id, head) = &busy[number % busy.len()];
+        let (server, after) = (&server, head - 6_000);
+        async move {
+            let path = format!("/v1/stream?sessions={id}&after={id}:{after}");
+            let frames = opening(&mut server.stream(&path).await).await;
+            let gap = &named(&frames, "gap")[0];
+            assert_eq!((&gap["missed"], &gap["resume_at"]), (&json!(6_000), &json!(head)));
+            assert!(seqs(&frames).is_empty());
+        }
+    });
+    let live = async {
+        let head = grow(&server, &quiet, 50).await;
+        elsewhere.events_until(|event| event["seq"] == head).await
+    };
+    let (_, live) = tokio::join!(join_all(returning), live);
+    assert_eq!(live.len(), 50, "a session elsewhere goes on meanwhile");
+    assert_eq!(server.log.pages_read(), read);
 }
 
 /// Scenarios 16 and 25.

@@ -212,6 +212,7 @@ fn a_send_that_reaches_the_log_after_the_end_by_shutdown_starts_nothing() {
     script.store_heals().then("user m1; receipt").crash().begin(false).is(State::Starting);
 }
 
+/// Scenario 63.
 #[test]
 fn late_words_of_an_older_run_are_dropped_and_counted() {
     let mut script = Script::active().exits(1).after(secs(1)).quiet();
