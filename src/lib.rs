@@ -6,6 +6,7 @@ pub mod domain;
 pub mod wire;
 
 pub mod clock;
+pub(crate) mod fault;
 
 pub mod agent;
 pub mod config;

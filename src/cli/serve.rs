@@ -20,6 +20,7 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<()> {
     )
     .init();
     raise_descriptor_limit();
+    let _points = crate::fault::points_of_environment();
     let options = ServerOptions {
         config: Arc::new(config),
         data,

@@ -36,6 +36,7 @@ pub(super) async fn send(
     let content = content(body.content, body.text, "")?;
     let request = Request::Send { message_id: message_id.clone(), content, interrupt };
     let reply = app.registry.ask(on.id, &on.by.name, request).await?;
+    crate::fault::point!("http::answer");
     Ok(HttpResponse::Accepted().json(receipt(on.id, message_id, reply)?))
 }
 

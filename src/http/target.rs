@@ -29,6 +29,7 @@ impl<P: Power> FromRequest for On<P> {
         let by = authorize::<P>(request);
         let id = request.match_info().get("id").and_then(|id| id.parse::<SessionId>().ok());
         async move {
+            crate::fault::point!("http::target");
             let by = by?;
             let id = id.ok_or_else(Failure::no_session)?;
             let app = app.ok_or_else(|| Failure::internal("the application's data is missing"))?;

@@ -17,10 +17,11 @@ use crate::{
     agent::{AgentEvent, Codec},
     clock::Clock,
     domain::event::{Exit, TransportFault},
+    fault::{self, Fuse},
 };
 use actix::{
     Actor, ActorContext, ActorFuture, ActorFutureExt, AsyncContext, Context, Handler, Message,
-    Recipient, WrapFuture,
+    Recipient, Running, WrapFuture,
 };
 use reading::{Heard, LastCall};
 use std::{pin::Pin, task::Poll, time::Duration};
@@ -103,6 +104,7 @@ pub struct Transport {
     reaped: bool,
     exit: Exit,
     stderr_tail: Tail,
+    _fuse: Fuse,
 }
 
 impl Transport {
@@ -130,6 +132,7 @@ impl Transport {
             reaped: false,
             exit: Exit::default(),
             stderr_tail: Tail::default(),
+            _fuse: Fuse("transport::drop"),
         }
     }
 
@@ -158,6 +161,7 @@ impl Actor for Transport {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        fault::point!("transport::started");
         ctx.spawn(UntilAbandoned);
         let launched = self.launcher.launch(&self.spec);
         // Nothing else needs these, and every idle child would keep them.
@@ -170,6 +174,11 @@ impl Actor for Transport {
             }
             Err(error) => self.not_spawned(&error.to_string(), ctx),
         }
+    }
+
+    fn stopping(&mut self, _: &mut Context<Self>) -> Running {
+        fault::point!("transport::stopping");
+        Running::Stop
     }
 }
 
@@ -218,6 +227,7 @@ impl Handler<FromGuard> for Transport {
     type Result = ();
 
     fn handle(&mut self, FromGuard(report): FromGuard, ctx: &mut Context<Self>) {
+        fault::point!("transport::guard");
         match report {
             Some(GuardReport::Exited { exit_code, signal }) => self.exited(exit_code, signal, ctx),
             Some(GuardReport::Finished { killed }) => self.finished(killed, ctx),
@@ -233,6 +243,7 @@ impl Handler<Heard> for Transport {
     type Result = ();
 
     fn handle(&mut self, Heard { stream, lines }: Heard, ctx: &mut Context<Self>) {
+        fault::point!("transport::heard");
         match lines {
             Some((batch, ack)) => self.heard(stream, &batch, ack, ctx),
             None => self.output_ended(ctx),
@@ -244,6 +255,7 @@ impl Handler<Order> for Transport {
     type Result = ();
 
     fn handle(&mut self, order: Order, ctx: &mut Context<Self>) {
+        fault::point!("transport::order");
         let running = self.stage == Stage::Running;
         match order {
             Order::Prompt { message_id, content } if running => {

@@ -329,6 +329,7 @@ impl Handler<AskSession> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, ask: AskSession, ctx: &mut Self::Context) {
+        crate::fault::point!("registry::ask");
         let AskSession { session, by, request, answer } = ask;
         self.route(session, PendingAsk { by, request, answer }, ctx);
     }
@@ -369,6 +370,7 @@ impl Handler<SessionEnded> for RegistryActor {
 
     /// A session's actor that ended by itself is rebuilt from the log, unless it does so too often.
     fn handle(&mut self, ended: SessionEnded, ctx: &mut Self::Context) {
+        crate::fault::point!("registry::ended");
         let SessionEnded { session, generation, end } = ended;
         // The session may have another actor by now.
         let is_current = self.sessions.get(&session).is_some_and(|entry| {

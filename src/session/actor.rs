@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     config::Config,
     domain::{ContentBlock, MessageId, SessionId, Timestamp, content::digest},
+    fault::{self, Fuse},
     process::{
         Happened, Order, Report,
         child::Launcher,
@@ -117,6 +118,7 @@ pub(crate) struct SessionActor {
     /// Contents of messages that were dispatched in the log and are on their way to the child.
     taken_out: Vec<(MessageId, Bytes)>,
     timer: Option<(Timestamp, SpawnHandle)>,
+    _fuse: Fuse,
     /// Keeps the session's newest lines in memory while it is live.
     _watch: Watch,
 }
@@ -162,6 +164,7 @@ impl SessionActor {
             leaving: None,
             taken_out: Vec::new(),
             timer: None,
+            _fuse: Fuse("session::drop"),
             _watch: beginning.watch,
         }
     }
@@ -238,6 +241,7 @@ impl SessionActor {
     }
 
     fn committed(&mut self, result: Result<Appended, StoreError>, ctx: &mut Context<Self>) {
+        fault::point!("session::future");
         match result {
             Ok(appended) => {
                 if let Appended::Stored { taken, .. } = appended {
@@ -464,6 +468,7 @@ impl SessionActor {
         let clock = self.around.clock.clone();
         let wait = async move { clock.sleep_until(due).await };
         let timer = ctx.spawn(wait.into_actor(self).map(|(), actor, ctx| {
+            fault::point!("session::tick");
             actor.timer = None;
             actor.input(Input::Tick, ctx);
         }));
@@ -483,8 +488,14 @@ impl Actor for SessionActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        fault::point!("session::started");
         let resume = self.resume;
         self.input(Input::Begin { resume }, ctx);
+    }
+
+    fn stopping(&mut self, _: &mut Self::Context) -> Running {
+        fault::point!("session::stopping");
+        Running::Stop
     }
 }
 
@@ -492,6 +503,7 @@ impl Handler<Ask> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
+        fault::point!("session::ask");
         self.taken += 1;
         if self.is_deleted {
             // Whoever asked may have gone.
@@ -518,6 +530,7 @@ impl Handler<Report> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
+        fault::point!("session::report");
         let Report { run, mut what } = report;
         let ack = match &mut what {
             // The transport reads on when what it read is in the log.

@@ -6,20 +6,24 @@ mod source;
 use source::{Source, functions, names, numbered, rooms_named, sources};
 
 /// Every room in reading order, and the rooms above it that it uses.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("wire", &["domain"]),
     ("clock", &["domain"]),
+    ("fault", &[]),
     ("agent", &["domain"]),
     ("config", &["agent"]),
-    ("process", &["domain", "clock", "agent"]),
-    ("store", &["domain", "config"]),
+    ("process", &["domain", "clock", "fault", "agent"]),
+    ("store", &["domain", "fault", "config"]),
     ("supervise", &["domain"]),
-    ("session", &["domain", "clock", "agent", "config", "process", "store", "supervise"]),
-    ("registry", &["domain", "wire", "clock", "config", "store", "supervise", "session"]),
+    ("session", &["domain", "clock", "fault", "agent", "config", "process", "store", "supervise"]),
+    ("registry", &["domain", "wire", "clock", "fault", "config", "store", "supervise", "session"]),
     ("supervisor", &["domain", "supervise", "session", "registry"]),
     ("client", &["domain", "wire", "clock"]),
-    ("http", &["domain", "wire", "clock", "config", "store", "supervise", "session", "registry"]),
+    (
+        "http",
+        &["domain", "wire", "clock", "fault", "config", "store", "supervise", "session", "registry"],
+    ),
     (
         "server",
         &[
@@ -34,11 +38,15 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "http",
         ],
     ),
-    ("cli", &["domain", "wire", "clock", "agent", "config", "process", "client", "server"]),
+    (
+        "cli",
+        &["domain", "wire", "clock", "fault", "agent", "config", "process", "client", "server"],
+    ),
 ];
 
 /// Crates that only these rooms may know: a wall is no wall if its material shows on the other side.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
+    ("fail", &["fault"]),
     ("rusqlite", &["store"]),
     ("actix_web", &["http", "server"]),
     ("actix_web_lab", &["http"]),

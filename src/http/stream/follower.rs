@@ -164,6 +164,7 @@ impl Follower {
 
     /// Writes what there is. A log that cannot be read is logged once for a run of failures.
     async fn gather(&mut self) {
+        crate::fault::point!("stream::gather");
         let failed_before = self.read_error.take().is_some();
         self.write_frames().await;
         if let Some(error) = &self.read_error

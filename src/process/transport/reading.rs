@@ -84,6 +84,7 @@ pub(super) fn listen<R: AsyncRead + Unpin>(
     stream::unfold(Some(reader), move |reader| async move {
         let mut reader = reader?;
         let lines = reader.next().await;
+        crate::fault::point!("transport::stream");
         let rest = lines.is_some().then_some(reader);
         Some((Heard { stream, lines }, rest))
     })

@@ -148,6 +148,7 @@ impl Queue {
     ) -> io::Result<()> {
         let write_all = async {
             while let Some(write) = self.next().await {
+                crate::fault::point!("transport::future");
                 pipe.write_all(&write.bytes).await?;
                 self.0.bytes.set(self.0.bytes.get() - write.bytes.len());
                 write.prompt.into_iter().for_each(&mut written);

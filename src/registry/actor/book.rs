@@ -84,6 +84,7 @@ impl RegistryActor {
         let interval = self.around.config.streams.sync_interval;
         let wait = async move { clock.sleep(interval).await };
         ctx.spawn(wait.into_actor(self).map(|(), registry, ctx| {
+            crate::fault::point!("registry::tick");
             registry.is_ticking = false;
             registry.tick(Cause::Time);
             registry.keep_ticking(ctx);
@@ -120,6 +121,7 @@ impl Handler<Open> for RegistryActor {
     type Result = ();
 
     fn handle(&mut self, open: Open, ctx: &mut Self::Context) {
+        crate::fault::point!("registry::open");
         let Open { connection, answer } = open;
         let limit = self.around.config.streams.max_streams;
         if self.connections.len() >= limit {

@@ -73,6 +73,7 @@ impl RegistryActor {
     }
 
     fn up(&mut self, session: SessionId, hosted: super::Hosted, ctx: &mut Context<Self>) {
+        crate::fault::point!("registry::future");
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         let snapshot = hosted.watch.snapshot();
         let will_run = snapshot.session.state.is_live() || snapshot.queued > 0;

@@ -183,6 +183,7 @@ impl Writer {
         settles: &mut Vec<Settle>,
     ) -> Result<(), StoreError> {
         self.file.check()?;
+        crate::fault::point!("log::commit", |_| Err(StoreError::Unavailable("by a test".into())));
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
         let mut stage = Stage { tx: &tx, places: &mut self.places, changes };
         for write in jobs {
