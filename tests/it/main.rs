@@ -22,6 +22,7 @@ mod sends;
 mod sessions;
 mod smoke;
 mod start;
+mod storm;
 mod streams;
 mod supervision;
 mod support;

@@ -10,7 +10,7 @@ mod steer;
 mod stored;
 
 pub(crate) use proxy::*;
-pub(crate) use random::Random;
+pub(crate) use random::{Random, size};
 pub(crate) use signals::{configure, configured};
 pub(crate) use steer::*;
 pub(crate) use stored::{StoredSession, read_database, read_tests};

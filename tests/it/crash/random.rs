@@ -1,8 +1,11 @@
 //! Servers killed at random moments, round after round on one data folder, against an oracle of what was acknowledged.
-//! The seed is printed with a failure; `SEED=… cargo test` runs the same choices again.
+//! The seed is printed with a failure; `SEAWALL_SEED=… cargo test` runs the same choices again.
 
 use super::last_state;
-use crate::support::{Api, Process, Random, StoredSession, assert_dense, of_type, read_database};
+use crate::support::{
+    Api, Process, Random, StoredSession, assert_dense, assert_no_process_in, of_type,
+    read_database, size,
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,11 +13,9 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-const ROUNDS: usize = 20;
-
 fn random() -> Random {
-    let seed = Random::given_seed("SEED").unwrap_or_else(Random::fresh_seed);
-    eprintln!("SEED={seed}");
+    let seed = Random::given_seed("SEAWALL_SEED").unwrap_or_else(Random::fresh_seed);
+    eprintln!("SEAWALL_SEED={seed}");
     Random::new(seed)
 }
 
@@ -181,20 +182,21 @@ async fn killed_while_sending(
 #[tokio::test]
 async fn every_acknowledged_message_survives_kills_at_random_moments_and_is_dispatched_once() {
     let extra = "[sessions]\nmax_queued_messages = 10000\n[streams]\nmax_replay_gap = 1000000\n[agents.tee]\nprotocol = \"lines\"\ncommand = \"tee\"\nargs = [\"-a\", \"heard\"]\n";
-    let mut random = random();
+    let (rounds, mut random) = (size(20, 200), random());
     let mut server = Process::start(extra).await;
     let mut sessions = Vec::new();
     for _ in 0..2 {
         sessions.push(Followed::new(server.create("demo").await, |_| "flood 1".into()));
         sessions.push(Followed::new(server.create("tee").await, |id| id.into()));
     }
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let folder = killed_while_sending(server, round, &mut sessions, &mut random).await;
         read_database(folder.path()).iter().for_each(assert_row_and_events_agree);
+        assert_no_process_in(folder.path());
         server = Process::start_in(folder).await;
     }
     let acknowledged: usize = sessions.iter().map(|session| session.acknowledged.len()).sum();
-    assert!(acknowledged > ROUNDS, "only {acknowledged} messages got through");
+    assert!(acknowledged > rounds, "only {acknowledged} messages got through");
     for session in &sessions {
         settle(&server, session).await;
         session.check(&server.events(&session.id).await);
@@ -205,7 +207,7 @@ async fn every_acknowledged_message_survives_kills_at_random_moments_and_is_disp
     lines.sort_unstable();
     // Both sessions send the same ids.
     assert!(lines.windows(3).all(|same| same[0] != same[2]), "an agent heard a message twice");
-    assert!(all > ROUNDS, "{all} lines");
+    assert!(all > rounds, "{all} lines");
 }
 
 /// Waits until nothing of a session is queued or running any more.

@@ -1,4 +1,11 @@
-//! Numbers that look random and are the same for the same seed. What is done with them is not known here.
+//! Numbers that look random and are the same for the same seed, and how many of something a run takes. What is done with
+//! them is not known here.
+
+/// How much a storm does: what a run of all tests has time for, or with `SEAWALL_STORM=full` what a night has.
+pub(crate) fn size<T>(usual: T, full: T) -> T {
+    let is_full = std::env::var("SEAWALL_STORM").is_ok_and(|size| size == "full");
+    if is_full { full } else { usual }
+}
 
 /// SplitMix64.
 pub(crate) struct Random(u64);
