@@ -7,12 +7,13 @@ mod status;
 mod streams;
 mod supervision;
 
-use super::{error::Failure, gate, routes};
-use crate::wire::problem::ErrorCode;
+use super::{App, error::Failure, gate, routes};
+use crate::{registry::Overview, wire::problem::ErrorCode};
 use actix_web::{
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
+use std::time::Duration;
 
 /// Adds the admin listener's calls. Needs `web::Data<App>` in the application's data.
 pub fn configure(config: &mut ServiceConfig) {
@@ -35,7 +36,24 @@ pub fn configure(config: &mut ServiceConfig) {
     config.service(scope.wrap(from_fn(gate::private)));
 }
 
-/// The registry is between two lives: asking again is safe.
-fn registry_restarts() -> Failure {
-    Failure::new(ErrorCode::Interrupted, "the registry is being restarted; ask again")
+/// How long an answer of another part is waited for: whoever looks after a server that hangs must not hang as well.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// None: it did not come in time.
+async fn in_time<T>(app: &App, answer: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        answer = answer => Some(answer),
+        () = app.clock.sleep(DEADLINE) => None,
+    }
+}
+
+/// The registry's book.
+async fn overview(app: &App) -> Result<Overview, Failure> {
+    in_time(app, app.registry.overview()).await.flatten().ok_or_else(registry_silent)
+}
+
+/// The registry is between two lives, or hangs: asking again is safe.
+fn registry_silent() -> Failure {
+    let detail = "the registry does not answer; ask again, and look at /healthz";
+    Failure::new(ErrorCode::Interrupted, detail)
 }

@@ -22,7 +22,17 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("client", &["domain", "wire", "clock"]),
     (
         "http",
-        &["domain", "wire", "clock", "fault", "config", "store", "supervise", "session", "registry"],
+        &[
+            "domain",
+            "wire",
+            "clock",
+            "fault",
+            "config",
+            "store",
+            "supervise",
+            "session",
+            "registry",
+        ],
     ),
     (
         "server",

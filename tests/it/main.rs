@@ -11,6 +11,7 @@ mod config;
 mod crash;
 mod day;
 mod detach;
+mod hanging;
 mod house;
 mod lost_replies;
 mod permissions;

@@ -3,6 +3,9 @@
 use crate::support::{PATIENCE, Process, configured};
 use std::{os::unix::net::UnixDatagram, time::Duration};
 
+/// Far less than a machine would use.
+const WATCHDOG: Duration = Duration::from_millis(600);
+
 struct Systemd {
     socket: UnixDatagram,
     _folder: tempfile::TempDir,
@@ -10,14 +13,14 @@ struct Systemd {
 
 impl Systemd {
     /// Listens, and starts a server that is told of it.
-    async fn start(watchdog: Option<Duration>) -> (Self, Process) {
+    async fn start(watchdog: Option<Duration>, failpoints: &str) -> (Self, Process) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let config = configured("");
         let mut command = Process::command(config.path());
-        command.env("NOTIFY_SOCKET", &path);
+        command.env("NOTIFY_SOCKET", &path).env("FAILPOINTS", failpoints);
         if let Some(time) = watchdog {
             command.env("WATCHDOG_USEC", time.as_micros().to_string());
         }
@@ -43,7 +46,7 @@ impl Systemd {
 
 #[tokio::test]
 async fn systemd_hears_that_the_server_is_ready_and_that_it_stops() {
-    let (systemd, server) = Systemd::start(None).await;
+    let (systemd, server) = Systemd::start(None, "").await;
     let ready = systemd.hear_until("READY=1");
     let status = format!("STATUS=serving on {}", server.url);
     assert!(ready.last().unwrap().lines().any(|line| line == status), "{ready:?}");
@@ -55,9 +58,24 @@ async fn systemd_hears_that_the_server_is_ready_and_that_it_stops() {
 
 #[tokio::test]
 async fn the_watchdog_is_fed_well_within_its_time() {
-    let (systemd, _server) = Systemd::start(Some(Duration::from_millis(600))).await;
+    let (systemd, _server) = Systemd::start(Some(WATCHDOG), "").await;
     systemd.hear_until("READY=1");
     for _ in 0..3 {
         systemd.hear_until("WATCHDOG=1");
     }
+}
+
+#[tokio::test]
+async fn the_watchdog_of_a_server_whose_registry_hangs_is_not_fed() {
+    // The registry waits for ever at the first request that it is asked.
+    let (systemd, server) = Systemd::start(Some(WATCHDOG), "registry::ask=pause").await;
+    systemd.hear_until("WATCHDOG=1");
+    let request = server.request("POST", &format!("/v1/sessions/{}/resume", uuid::Uuid::new_v4()));
+    let hangs = tokio::spawn(request.send());
+    systemd.socket.set_read_timeout(Some(WATCHDOG * 3)).unwrap();
+    let mut buffer = [0; 1024];
+    // What was sent before it hung is heard; then there is silence.
+    let fed = std::iter::from_fn(|| systemd.socket.recv(&mut buffer).ok()).take(50).count();
+    assert!(fed < 50, "it is fed although its registry hangs");
+    hangs.abort();
 }

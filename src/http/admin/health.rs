@@ -1,6 +1,7 @@
 //! Whether the server lives, whether it can take work, and what it is. Told to everybody who reaches the listener;
 //! nothing about sessions is.
 
+use super::in_time;
 use crate::{
     http::App,
     supervise::pulse::Part,
@@ -10,10 +11,6 @@ use actix_web::{
     HttpResponse,
     web::{Data, Json},
 };
-use std::time::Duration;
-
-/// How long a check may take. A probe gives up soon after.
-const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The process lives and none of its core parts hangs. It asks nothing of the disk: a server that is killed because that is
 /// full is no better server.
@@ -43,10 +40,7 @@ fn died() -> String {
 }
 
 async fn within(app: &App, check: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    tokio::select! {
-        outcome = check => outcome,
-        () = app.clock.sleep(CHECK_DEADLINE) => Err("it did not answer in time".into()),
-    }
+    in_time(app, check).await.unwrap_or_else(|| Err("it did not answer in time".into()))
 }
 
 fn health<const N: usize>(checks: [(&str, Result<(), String>); N]) -> HttpResponse {

@@ -1,6 +1,5 @@
 //! The server in numbers. Every number is counted when it is asked for; nothing is kept for it.
 
-use super::registry_restarts;
 use crate::{
     http::{App, auth::Admin, error::Failure},
     wire::admin::{SessionCounts, Status, StoreCounts, StreamCounts},
@@ -9,7 +8,7 @@ use actix_web::web::{Data, Json};
 
 /// `GET /admin/status`
 pub(super) async fn status(_: Admin, app: Data<App>) -> Result<Json<Status>, Failure> {
-    let overview = app.registry.overview().await.ok_or_else(registry_restarts)?;
+    let overview = super::overview(&app).await?;
     let stats = app.log.stats().await?;
     let streams = &overview.connections;
     let rows = overview.sessions.iter().filter_map(|session| session.row.as_ref());

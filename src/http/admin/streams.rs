@@ -1,6 +1,6 @@
 //! The open streams as an administrator sees them: who, which sessions, how far; and how one is ended.
 
-use super::registry_restarts;
+use super::{in_time, overview, registry_silent};
 use crate::{
     domain::ConnectionId,
     http::{App, auth::Admin, error::Failure},
@@ -18,7 +18,7 @@ use actix_web::{
 
 /// `GET /admin/connections`: the oldest first.
 pub(super) async fn list(_: Admin, app: Data<App>) -> Result<Json<ConnectionList>, Failure> {
-    let mut streams = app.registry.overview().await.ok_or_else(registry_restarts)?.connections;
+    let mut streams = overview(&app).await?.connections;
     streams.sort_by_key(|stream| (stream.opened_at, stream.id));
     Ok(Json(ConnectionList { connections: streams.iter().map(|stream| view(stream)).collect() }))
 }
@@ -50,7 +50,7 @@ pub(super) async fn close(
     app: Data<App>,
 ) -> Result<HttpResponse, Failure> {
     let id: Option<ConnectionId> = path.parse().ok();
-    let streams = app.registry.overview().await.ok_or_else(registry_restarts)?.connections;
+    let streams = overview(&app).await?.connections;
     let Some(stream) = streams.into_iter().find(|stream| Some(stream.id) == id) else {
         return Err(Failure::new(ErrorCode::NotFound, "there is no such stream"));
     };
@@ -61,5 +61,5 @@ pub(super) async fn close(
 
 /// `POST /admin/sync`: one tick now.
 pub(super) async fn sync(_: Admin, app: Data<App>) -> Result<Json<TickReport>, Failure> {
-    app.registry.sync().await.map(Json).ok_or_else(registry_restarts)
+    in_time(&app, app.registry.sync()).await.flatten().map(Json).ok_or_else(registry_silent)
 }

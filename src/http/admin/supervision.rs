@@ -1,7 +1,7 @@
 //! The supervision tree as it stands: each actor, since when it runs, how often it failed and why, and what is done about
 //! a failure (contract, section 9). Looks only: nothing is started or ended here.
 
-use super::registry_restarts;
+use super::{overview, registry_silent};
 use crate::{
     http::{App, auth::Admin, error::Failure},
     registry::SessionStanding,
@@ -15,11 +15,12 @@ use actix_web::web::{Data, Json};
 
 /// `GET /admin/supervision`: the supervisor, with its children below it.
 pub(super) async fn tree(_: Admin, app: Data<App>) -> Result<Json<ActorNode>, Failure> {
-    let root = app.registry.root().ok_or_else(registry_restarts)?;
+    let root = app.registry.root().ok_or_else(registry_silent)?;
     let registry = part(&app, Part::Registry, OnFailure::Restart);
     let registry = with_standing(registry, root.registry.standing(app.clock.now()));
     let mut children = vec![part(&app, Part::Writer, OnFailure::EndProcess), registry];
-    let mut sessions = app.registry.overview().await.ok_or_else(registry_restarts)?.sessions;
+    // Of a registry that hangs the tree shows that; its sessions are not known then.
+    let mut sessions = overview(&app).await.map(|overview| overview.sessions).unwrap_or_default();
     sessions.sort_by_key(|session| session.id);
     children.extend(sessions.into_iter().map(session));
     let supervisor = part(&app, Part::Supervisor, OnFailure::EndProcess);
