@@ -75,6 +75,10 @@ pub trait EventLog: Send + Sync + 'static {
     /// Follows a session: the head, the newest lines and the row in memory, kept new by every commit.
     fn watch(&self, session: SessionId, notify: Arc<Notify>) -> Pending<Watch>;
 
+    /// Answers when all that was handed over before is in the log or refused; writes nothing. A read or a watch by itself may
+    /// see the log as it was before an append whose caller has gone. It also shows that the writer is not stuck.
+    fn settled(&self) -> Pending<()>;
+
     /// Reads events in ascending order.
     fn page(&self, query: PageQuery) -> Pending<Page>;
 
@@ -98,9 +102,6 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// How much there is, counted at one moment.
     fn stats(&self) -> Pending<StoreStats>;
-
-    /// Answers when the writer has come round to it; writes nothing. Shows that the writer is not stuck.
-    fn ping(&self) -> Pending<()>;
 
     /// Whether the store can write at this moment: runs an empty write through the writer.
     fn probe(&self) -> Pending<()>;

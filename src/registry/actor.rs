@@ -388,7 +388,10 @@ impl Handler<SessionEnded> for RegistryActor {
                 let (record, child) = (entry.record, entry.child);
                 let wait = async move { clock.sleep(delay).await };
                 ctx.spawn(wait.into_actor(self).map(move |(), registry, ctx| {
-                    registry.wake(session, None, ctx);
+                    // Whoever asked meanwhile has woken it; a second actor would write into the first one's log.
+                    if !registry.sessions.contains_key(&session) {
+                        registry.wake(session, None, ctx);
+                    }
                     let now = registry.around.clock.now();
                     if let Some(entry) = registry.sessions.get_mut(&session) {
                         (entry.record, entry.child) = (record, child);

@@ -56,7 +56,7 @@ impl Asked {
             let answers = tokio::join!(
                 self.within(async { self.supervisor.send(supervisor::Ping).await.is_ok() }),
                 self.within(self.registry.probe()),
-                self.within(async { self.log.ping().await.is_ok() }),
+                self.within(async { self.log.settled().await.is_ok() }),
             );
             let answers = [answers.0, answers.1, answers.2];
             for (part, answered) in Part::ALL.into_iter().zip(answers) {

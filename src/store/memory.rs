@@ -400,10 +400,6 @@ impl EventLog for MemoryLog {
         })
     }
 
-    fn ping(&self) -> Pending<()> {
-        self.read(|_| Ok(()))
-    }
-
     fn stats(&self) -> Pending<StoreStats> {
         self.read(|state| {
             let mut stats = StoreStats::default();
@@ -413,6 +409,10 @@ impl EventLog for MemoryLog {
             }
             Ok(stats)
         })
+    }
+
+    fn settled(&self) -> Pending<()> {
+        self.read(|_| Ok(()))
     }
 
     fn probe(&self) -> Pending<()> {

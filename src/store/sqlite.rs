@@ -141,6 +141,12 @@ impl EventLog for SqliteLog {
         pending
     }
 
+    fn settled(&self) -> Pending<()> {
+        let (answer, pending) = Pending::new();
+        self.gate.write(Job::Settled(answer));
+        pending
+    }
+
     fn page(&self, query: PageQuery) -> Pending<Page> {
         self.pages_read.fetch_add(1, Ordering::Relaxed);
         self.read(move |conn| read::page(conn, &query))
@@ -168,12 +174,6 @@ impl EventLog for SqliteLog {
 
     fn unfinished(&self) -> Pending<Vec<Stored>> {
         self.read(read::unfinished)
-    }
-
-    fn ping(&self) -> Pending<()> {
-        let (answer, pending) = Pending::new();
-        self.gate.write(Job::Ping(answer));
-        pending
     }
 
     fn stats(&self) -> Pending<StoreStats> {

@@ -143,7 +143,9 @@ struct Found {
 
 async fn read(around: &Surroundings, session: SessionId) -> Result<Found, StoreError> {
     let log = &around.log;
-    // Nobody else appends to a session without an actor, so three reads see one state.
+    // An actor that panicked may have left appends on their way; behind them, nobody else appends to a session without an
+    // actor, so three reads see one state.
+    log.settled().await?;
     let watch = log.watch(session, Arc::new(Notify::new())).await?;
     let stored = log.session(session).await?;
     let queued = log.queued(session).await?;

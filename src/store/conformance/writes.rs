@@ -11,6 +11,7 @@ use std::{sync::Arc, thread};
 on_every_backend![
     eight_sessions_that_append_at_once_are_each_dense_and_hold_their_own_events_only,
     appends_handed_over_without_waiting_take_effect_in_that_order,
+    what_was_handed_over_by_someone_who_has_gone_is_seen_once_the_log_is_settled,
     the_head_is_0_then_1_then_n_and_an_unknown_session_has_none,
     several_drafts_are_numbered_in_one_go,
     a_row_is_stored_with_its_events,
@@ -30,6 +31,22 @@ struct Stamp {
 
 fn stamp(line: &[u8]) -> Stamp {
     serde_json::from_slice(line).unwrap()
+}
+
+async fn what_was_handed_over_by_someone_who_has_gone_is_seen_once_the_log_is_settled(
+    subject: Subject,
+) {
+    sample::make(&*subject, 1).await;
+    let watch = subject.watch(sample::id(1), Arc::default()).await.unwrap();
+    for n in 2..=200 {
+        let text = n.to_string().repeat(1000);
+        drop(subject.append(sample::append(1, vec![sample::output(text)])));
+        subject.settled().await.unwrap();
+        assert_eq!(
+            (watch.head(), subject.session(sample::id(1)).await.unwrap().head),
+            (Seq(n), Seq(n))
+        );
+    }
 }
 
 /// Scenario 8.

@@ -24,7 +24,8 @@ pub(super) enum Job {
     Write(Write),
     Watch(SessionId, Arc<Notify>, Answer<Watch>),
     Prune(Retention, Answer<Pruned>),
-    Ping(Answer<()>),
+    /// Answered behind all that came before.
+    Settled(Answer<()>),
 }
 
 /// What becomes part of a group's transaction.
@@ -156,7 +157,7 @@ impl Job {
             Job::Write(write) => write.refuse(error),
             Job::Watch(_, _, answer) => refuse(answer, error),
             Job::Prune(_, answer) => refuse(answer, error),
-            Job::Ping(answer) => refuse(answer, error),
+            Job::Settled(answer) => refuse(answer, error),
         }
     }
 }

@@ -138,12 +138,12 @@ impl Writer {
 
     fn serve(&mut self, group: Vec<Job>) {
         let (mut writes, mut watches) = (Vec::with_capacity(group.len()), Vec::new());
+        let mut settled = Vec::new();
         for job in group {
             match job {
                 Job::Write(write) => writes.push(write),
                 Job::Watch(session, notify, answer) => watches.push((session, notify, answer)),
-                // Whoever asked may have gone away.
-                Job::Ping(answer) => drop(answer.send(Ok(()))),
+                Job::Settled(answer) => settled.push(answer),
                 Job::Prune(retention, answer) => {
                     self.prunings.push_back((Pruning::new(retention), answer));
                 }
@@ -155,6 +155,10 @@ impl Writer {
         // After the commit: a feed may only be opened at what is committed and published.
         for (session, notify, answer) in watches {
             self.watch(session, &notify, answer);
+        }
+        for answer in settled {
+            // Whoever asked may have gone away.
+            let _ = answer.send(Ok(()));
         }
     }
 
