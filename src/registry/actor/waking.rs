@@ -82,7 +82,9 @@ impl RegistryActor {
             self.live += 1;
         }
         entry.ended_run = super::ended_run(&snapshot);
-        let super::Hosted { addr, watch, generation, .. } = hosted;
+        let super::Hosted { addr, watch, sent, generation } = hosted;
+        // It may be an actor that an earlier registry has sent asks to.
+        entry.sent = sent;
         let stage = Stage::Up { addr, watch, generation };
         if let Stage::Waking(asks) = std::mem::replace(&mut entry.actor, stage) {
             for ask in asks {
