@@ -2,6 +2,7 @@
 //! spoken to as any client does, over HTTP. Every wait has a limit, so that a defect is a failure and not a hang.
 
 mod crashed;
+mod left;
 mod narrow;
 mod proxy;
 mod random;
@@ -9,10 +10,12 @@ mod signals;
 mod steer;
 mod stored;
 
+pub(crate) use left::*;
 pub(crate) use proxy::*;
 pub(crate) use random::{Random, size};
 pub(crate) use signals::{configure, configured};
 pub(crate) use steer::*;
+use stored::copied_database;
 pub(crate) use stored::{StoredSession, read_database, read_tests};
 
 use bytes::Bytes;
@@ -436,27 +439,9 @@ impl Drop for Process {
         if std::thread::panicking() {
             eprintln!("the server's log:\n{}", self.log());
         } else {
-            assert_no_process_in(self.folder.path());
+            assert_nothing_left_of(self.folder.path());
         }
     }
-}
-
-/// All children of test servers run below their server's folder.
-#[track_caller]
-pub(crate) fn assert_no_process_in(folder: &Path) {
-    eventually("no process of the server is left", || processes_in(folder).is_empty());
-}
-
-/// The processes whose working directory is `folder` or below it.
-pub(crate) fn processes_in(folder: &Path) -> Vec<u32> {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    fs::read_dir("/proc")
-        .expect("/proc")
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid: &u32| {
-            fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&folder))
-        })
-        .collect()
 }
 
 /// A server in this process, on a thread of its own, whose clock moves only by hand.
@@ -587,7 +572,7 @@ impl Drop for Driven {
             }
         }
         if !std::thread::panicking() {
-            assert_no_process_in(self.folder.path());
+            assert_nothing_left_of(self.folder.path());
         }
     }
 }

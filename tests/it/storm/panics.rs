@@ -149,3 +149,22 @@ async fn a_storm_of_panics_loses_nothing_and_the_process_lives() {
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.ended().await.code(), Some(0));
 }
+
+/// Promise 2 of a single panic: whoever asks before the rebuild wakes the session, and it stays at one actor.
+#[tokio::test]
+async fn a_session_that_is_asked_before_it_is_rebuilt_is_not_given_a_second_actor() {
+    let folder = configured("[supervision]\nbackoff_min = \"100ms\"\nbackoff_max = \"100ms\"\n");
+    let mut command = Process::command(folder.path());
+    command.env("FAILPOINTS", "session::ask=1*panic");
+    let server = Process::start_as(command, folder).await;
+    let id = server.create("demo").await;
+    server.try_send(&id, "m1", "hello").await.refused(503, "interrupted");
+    // The turn is longer than the wait before the rebuild: a second actor would break it off.
+    let send = async { while server.try_send(&id, "m1", "slow 30 20").await.status != 202 {} };
+    within("it is woken", send).await;
+    let events = server.until(&id, turn_of("m1")).await;
+    assert_eq!(only(&events, "turn.ended")["stop_reason"], "end_turn", "{events:#?}");
+    assert_eq!(message_ids(&events, "message.dispatched"), ["m1"]);
+    let is_rebuilt = server.log().contains("a session panicked and is rebuilt");
+    assert!(is_rebuilt, "{}", server.log());
+}

@@ -55,8 +55,8 @@ pub(crate) struct StoredSession {
     pub(crate) events: Vec<Value>,
 }
 
-/// Reads a copy of the database of a server that is not running, so that looking changes nothing.
-pub(crate) fn read_database(folder: &Path) -> Vec<StoredSession> {
+/// Opens a copy of the database of a server; None where there is no database.
+pub(super) fn copied_database(folder: &Path) -> Option<(tempfile::TempDir, Connection)> {
     let copy = tempfile::tempdir().expect("a folder");
     for name in ["seawall.db", "seawall.db-wal"] {
         let from = folder.join("data").join(name);
@@ -64,7 +64,16 @@ pub(crate) fn read_database(folder: &Path) -> Vec<StoredSession> {
             fs::copy(from, copy.path().join(name)).expect("a copy");
         }
     }
-    let conn = Connection::open(copy.path().join("seawall.db")).expect("a database");
+    let database = copy.path().join("seawall.db");
+    database
+        .exists()
+        .then(|| Connection::open(database).expect("a database"))
+        .map(|conn| (copy, conn))
+}
+
+/// Reads a copy of the database of a server that is not running, so that looking changes nothing.
+pub(crate) fn read_database(folder: &Path) -> Vec<StoredSession> {
+    let (_copy, conn) = copied_database(folder).expect("a database");
     let mut sessions = conn.prepare("SELECT k, state, row FROM sessions").expect("the table");
     let mut lines =
         conn.prepare("SELECT line FROM events WHERE id >> 32 = ?1 ORDER BY id").expect("the table");
