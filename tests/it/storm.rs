@@ -58,9 +58,11 @@ async fn settle(api: &Api, id: &str, client: &mut Client, interrupts: bool) {
             attempt(api.request("POST", &path).json(&json!({}))).await;
         }
         let row = attempt(api.request("GET", &format!("/v1/sessions/{id}"))).await;
+        // A message that was just dispatched is in no queue any more and in no turn yet: its end has to be seen.
         if let Some((200, row)) = &row
             && client.is_acknowledged(&message)
             && (&row["client_state"], &row["queued_messages"]) == (&json!("idle"), &json!(0))
+            && client.has_ended(&message, &events(api, id).await)
         {
             return;
         }
@@ -86,7 +88,7 @@ async fn judge(api: &Api, clients: &[Client], followers: Vec<Follower>) -> Summa
     let mut heads = BTreeMap::new();
     for client in clients {
         for (id, is_plain) in &client.sessions {
-            let events = api.events(id).await;
+            let events = events(api, id).await;
             client.check(id, *is_plain, &events);
             heads.insert(id.clone(), events.len() as u64);
             summary.events += events.len() as u64;
@@ -102,6 +104,24 @@ async fn judge(api: &Api, clients: &[Client], followers: Vec<Follower>) -> Summa
         summary.reconnects += follower.opened - 1;
     }
     summary
+}
+
+/// All events of a session, from a server that may still fail now and then.
+async fn events(api: &Api, id: &str) -> Vec<Value> {
+    let (mut events, start) = (Vec::<Value>::new(), Instant::now());
+    loop {
+        let path = format!("/v1/sessions/{id}/events?after={}&limit=1000", events.len());
+        match attempt(api.request("GET", &path)).await {
+            Some((200, page)) => {
+                events.extend(page["events"].as_array().expect("events").iter().cloned());
+                if page["has_more"] == false {
+                    return events;
+                }
+            }
+            None | Some((500 | 503, _)) => assert!(start.elapsed() < PATIENCE, "{path}"),
+            Some(other) => panic!("{path}: {other:?}"),
+        }
+    }
 }
 
 /// The events that concern one message.

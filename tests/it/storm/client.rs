@@ -53,6 +53,14 @@ impl Client {
         self.acknowledged.contains_key(&(message.session.clone(), message.message_id.clone()))
     }
 
+    pub(super) fn has_ended(&self, message: &Message, events: &[Value]) -> bool {
+        let told = about(events, &message.message_id);
+        let is_plain =
+            self.sessions.iter().any(|(id, is_plain)| *is_plain && *id == message.session);
+        let end = if is_plain { "message.dispatched" } else { "turn.ended" };
+        told.contains(&end) || told.contains(&"message.failed")
+    }
+
     /// Posts a message once more. True where there is nothing to gain by another try.
     pub(super) async fn post(&mut self, api: &Api, message: &Message) -> bool {
         let Message { session, message_id, text } = message;

@@ -2,7 +2,6 @@
 //! supervisor and the log's writer are spared: their panics end the process by design.
 
 use super::*;
-use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 /// Each point with its chance in percent, and how many of a thousand panics it may make; more than a thousand in all, so
@@ -24,11 +23,11 @@ const POINTS: [(&str, &str, usize); 23] = [
     ("transport::future", "3", 80),
     ("transport::stopping", "20", 40),
     ("transport::drop", "20", 100),
-    ("registry::ask", "0.3", 20),
+    ("registry::ask", "0.5", 20),
     ("registry::open", "3", 10),
     ("registry::ended", "1", 20),
-    ("registry::future", "1", 20),
-    ("registry::tick", "5", 10),
+    ("registry::future", "3", 20),
+    ("registry::tick", "30", 10),
     ("http::target", "2", 60),
     ("http::answer", "2", 60),
     ("stream::gather", "0.5", 60),
@@ -122,7 +121,10 @@ async fn a_storm_of_panics_loses_nothing_and_the_process_lives() {
     }
     let start = Instant::now();
     let mut look = tokio::time::interval(Duration::from_millis(200));
-    while injected(&server).values().sum::<usize>() < panics {
+    let is_done = |counts: BTreeMap<String, usize>| {
+        counts.values().sum::<usize>() >= panics && counts.len() == POINTS.len()
+    };
+    while !is_done(injected(&server)) {
         look.tick().await;
         let is_over = sending.iter().any(|task| task.is_finished());
         assert!(!is_over && start.elapsed() < STORM_PATIENCE, "{:?}", injected(&server));
@@ -144,8 +146,6 @@ async fn a_storm_of_panics_loses_nothing_and_the_process_lives() {
     let total: usize = counts.values().sum();
     eprintln!("{total} panics in {:?}: {summary:?}", start.elapsed());
     eprintln!("{answers} answers of /healthz, the slowest in {longest:?}; {counts:?}");
-    let all: BTreeSet<_> = POINTS.iter().map(|(name, ..)| (*name).to_owned()).collect();
-    assert_eq!(counts.into_keys().collect::<BTreeSet<_>>(), all, "a point was never reached");
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.ended().await.code(), Some(0));
 }
