@@ -265,7 +265,7 @@ fn report(recovered: &Recovered) {
         log::info!(closed = recovered.closed, resumed = recovered.resume.len(); "sessions of an earlier run were closed in the log");
     }
     for (session, error) in &recovered.failed {
-        log::error!(session:%, error:%; "a session of an earlier run cannot be closed in the log");
+        log::error!(session:%, error:%; "a session of an earlier run cannot be closed in the log; the others go on");
     }
 }
 

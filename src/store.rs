@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod feed;
+mod held;
 pub mod memory;
 pub mod sqlite;
 
@@ -20,7 +21,7 @@ use crate::domain::{
 };
 use bytes::Bytes;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -29,6 +30,7 @@ use std::{
 use tokio::sync::{Notify, broadcast, oneshot};
 
 pub use feed::{Snapshot, Watch};
+pub use held::Held;
 
 /// A log of events per session, with the row of each session and the ledger of its messages.
 ///
@@ -85,7 +87,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// The row of a session, true at `head`.
     fn session(&self, session: SessionId) -> Pending<Stored>;
 
-    /// Rows, newest `updated_at` first, ties by id.
+    /// Rows, newest `updated_at` first, ties by id. A row that cannot be read is not among them: what it would say is not
+    /// known, and the others are not to be withheld for it. [`EventLog::session`] says [`StoreError::Damaged`] of it.
     fn sessions(&self, query: SessionQuery) -> Pending<Vec<Stored>>;
 
     /// What the ledger knows of a message; None where the id was never accepted.
@@ -98,13 +101,16 @@ pub trait EventLog: Send + Sync + 'static {
     fn content(&self, session: SessionId, message: MessageId) -> Pending<Option<Bytes>>;
 
     /// Sessions that are not ENDED, or have queued messages, in any order: what recovery has to look at.
-    fn unfinished(&self) -> Pending<Vec<Stored>>;
+    fn unfinished(&self) -> Pending<Unfinished>;
 
     /// How much there is, counted at one moment.
     fn stats(&self) -> Pending<StoreStats>;
 
     /// Whether the store can write at this moment: runs an empty write through the writer.
     fn probe(&self) -> Pending<()>;
+
+    /// Sessions that have events which the store did not take yet ([`Watch::hold`]).
+    fn held(&self) -> BTreeSet<SessionId>;
 
     /// How often readers asked for events ([`EventLog::page`]): lets tests show that quiet sessions cost nothing.
     fn pages_read(&self) -> u64;
@@ -316,6 +322,14 @@ pub struct Stored {
     /// The lowest seq that is still stored, or `head + 1` where none is.
     pub first: Seq,
     pub queued: u32,
+}
+
+/// What [`EventLog::unfinished`] finds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unfinished {
+    pub sessions: Vec<Stored>,
+    /// Those whose row cannot be read, and why.
+    pub damaged: Vec<(SessionId, StoreError)>,
 }
 
 /// What a log holds.

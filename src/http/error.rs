@@ -69,6 +69,15 @@ impl Failure {
         )
     }
 
+    /// What is stored is not what was written: where that is, the log is told alone.
+    fn damaged(error: &StoreError) -> Self {
+        log::error!("a request failed: {error}");
+        Self::new(
+            ErrorCode::StoreDamaged,
+            "what this call needs of the store is damaged, as the server's log says; other sessions go on; restore a backup",
+        )
+    }
+
     /// Input that could not be read: the error with the path of the field where it is, as far as that is known.
     pub(super) fn unreadable<E: fmt::Display>(
         code: ErrorCode,
@@ -133,7 +142,7 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Unknown | StoreError::Deleted => Self::no_session(),
             StoreError::Unavailable(_) => Self::new(ErrorCode::StoreUnavailable, error.to_string()),
-            StoreError::Damaged(_) => Self::internal(&error.to_string()),
+            StoreError::Damaged(_) => Self::damaged(&error),
         }
     }
 }
@@ -195,7 +204,7 @@ mod tests {
             (Refusal::WrongState(State::Closing), 409, "conflict"),
             (Refusal::Store(StoreError::Unavailable("full".into())), 503, "store_unavailable"),
             (Refusal::Store(StoreError::Deleted), 404, "not_found"),
-            (Refusal::Store(StoreError::Damaged("x".into())), 500, "internal"),
+            (Refusal::Store(StoreError::Damaged("x".into())), 500, "store_damaged"),
             (Refusal::Interrupted, 503, "interrupted"),
             (Refusal::Busy { limit: 1 }, 503, "interrupted"),
         ] {

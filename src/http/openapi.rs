@@ -98,7 +98,7 @@ macro_rules! refusals {
 
 refusals! {
     /// Of every call that needs a credential.
-    Guarded: Unauthorized ForeignHost Internal StoreUnavailable Draining Interrupted;
+    Guarded: Unauthorized ForeignHost Internal StoreUnavailable StoreDamaged Draining Interrupted;
     /// Of calls that need more than the role `viewer`.
     Operating: Forbidden;
     /// Of calls on something that has to be there.

@@ -17,7 +17,10 @@ use crate::{
     session::{Refusal, Request},
     store::{SessionQuery, StoreError, Stored},
     wire::{
-        api::{CreateSession, CreatedView, RenameSession, SendMessage, SessionList, SessionView},
+        api::{
+            CreateSession, CreatedView, RenameSession, SendMessage, SessionList, SessionView,
+            StoreState,
+        },
         problem::ErrorCode,
     },
 };
@@ -29,6 +32,7 @@ use actix_web::{
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
 const TITLE_MAX: usize = 200;
 const ENV_MAX: usize = 64;
@@ -37,8 +41,8 @@ const SEARCH_MAX: usize = 200;
 const PAGE: usize = 50;
 const PAGE_MAX: usize = 200;
 
-/// A session's row as clients see it.
-pub fn view(stored: &Stored) -> SessionView {
+/// A session's row as clients see it. `held`: [`crate::store::EventLog::held`].
+pub fn view(stored: &Stored, held: &BTreeSet<SessionId>) -> SessionView {
     let session = &stored.session;
     SessionView {
         id: session.id,
@@ -55,6 +59,7 @@ pub fn view(stored: &Stored) -> SessionView {
         pending_permissions: session.permissions.clone(),
         pending_questions: session.questions.clone(),
         queued_messages: stored.queued,
+        store: held.contains(&session.id).then_some(StoreState::Unavailable),
         created_at: session.created_at,
         updated_at: session.updated_at,
     }
@@ -87,7 +92,9 @@ pub(super) async fn list(
     let has_more = sessions.len() > limit;
     sessions.truncate(limit);
     let next_cursor = sessions.last().filter(|_| has_more).map(cursor_after);
-    Ok(Json(SessionList { sessions: sessions.iter().map(view).collect(), next_cursor }))
+    let held = app.log.held();
+    let sessions = sessions.iter().map(|stored| view(stored, &held)).collect();
+    Ok(Json(SessionList { sessions, next_cursor }))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -170,7 +177,7 @@ pub(super) async fn create(
         (Some(reply), Some(message_id)) => Some(messages::receipt(id, message_id, reply)?),
         _ => None,
     };
-    let session = CreatedView { session: view(&created.stored), receipt };
+    let session = CreatedView { session: view(&created.stored, &app.log.held()), receipt };
     let mut response = if created.is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.insert_header((header::LOCATION, format!("/v1/sessions/{id}"))).json(session))
 }
@@ -216,7 +223,7 @@ fn check_title(title: Option<&str>) -> Result<(), Refusal> {
 #[utoipa::path(get, path = "/v1/sessions/{id}", tag = "sessions", params(InSession),
     responses((status = 200, description = "The session", body = SessionView), Guarded, Present))]
 pub(super) async fn get(on: On<Viewer>, app: Data<App>) -> Result<Json<SessionView>, Failure> {
-    Ok(Json(view(&app.log.session(on.id).await?)))
+    Ok(Json(view(&app.log.session(on.id).await?, &app.log.held())))
 }
 
 /// Give a session another title
@@ -230,7 +237,7 @@ pub(super) async fn rename(
     let RenameSession { title } = body.json(super::BODY_MAX).await?;
     check_title(title.as_deref())?;
     app.registry.ask(on.id, &on.by.name, Request::Rename { title }).await?;
-    Ok(Json(view(&app.log.session(on.id).await?)))
+    Ok(Json(view(&app.log.session(on.id).await?, &app.log.held())))
 }
 
 /// Delete a session with all it has; its process tree is killed behind the answer

@@ -27,9 +27,10 @@ pub async fn recover(
     config: &Config,
     clock: &Clock,
 ) -> Result<Recovered, StoreError> {
-    let mut recovered = Recovered::default();
     let mut pending = Vec::new();
-    for stored in log.unfinished().await? {
+    let unfinished = log.unfinished().await?;
+    let mut recovered = Recovered { failed: unfinished.damaged, ..Recovered::default() };
+    for stored in unfinished.sessions {
         let session = (*stored.session).clone();
         let id = session.id;
         let agent = config.agents.get(&session.agent);

@@ -1,6 +1,7 @@
 //! The session's actor: carries out what the machine decides, in the order in which the log commits it. It has no
 //! rule of its own.
 
+mod held;
 mod outbox;
 
 use super::{
@@ -24,6 +25,7 @@ use crate::{
 };
 use actix::prelude::*;
 use bytes::Bytes;
+use held::Hold;
 use outbox::{Outbox, Work};
 use std::{
     collections::HashMap,
@@ -37,9 +39,6 @@ pub(crate) const MAILBOX: usize = 64;
 
 /// How long output is waited for after a child's exit: a grandchild may hold the pipe for ever.
 const DRAIN_GRACE: Duration = Duration::from_millis(250);
-
-/// How long a store that cannot write is left alone before the next try.
-const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// What all sessions share.
 pub(crate) struct Surroundings {
@@ -106,6 +105,8 @@ pub(crate) struct SessionActor {
     machine: Machine,
     resume: bool,
     outbox: Outbox,
+    /// The store does not take what is in the outbox.
+    held: Option<Hold>,
     transport: Option<(u32, Addr<Transport>)>,
     /// A child of an earlier run may still be there: the transport or this actor before us ended by a panic.
     has_orphans: bool,
@@ -120,7 +121,7 @@ pub(crate) struct SessionActor {
     timer: Option<(Timestamp, SpawnHandle)>,
     _fuse: Fuse,
     /// Keeps the session's newest lines in memory while it is live.
-    _watch: Watch,
+    watch: Watch,
 }
 
 /// What a session's actor begins with.
@@ -156,6 +157,7 @@ impl SessionActor {
             machine,
             resume: beginning.resume,
             outbox: Outbox::default(),
+            held: None,
             transport: None,
             has_orphans,
             answers: HashMap::new(),
@@ -165,7 +167,7 @@ impl SessionActor {
             taken_out: Vec::new(),
             timer: None,
             _fuse: Fuse("session::drop"),
-            _watch: beginning.watch,
+            watch: beginning.watch,
         }
     }
 
@@ -233,6 +235,7 @@ impl SessionActor {
     /// The session is deleted: whoever still asks is told so, until the registry lets this actor go.
     fn gone(&mut self) {
         self.is_deleted = true;
+        self.held = None;
         for (_, answer) in std::mem::take(&mut self.answers) {
             // Whoever asked may have gone.
             let _ = answer.send(Err(Refusal::Unknown));
@@ -248,22 +251,12 @@ impl SessionActor {
                     self.taken_out.extend(taken);
                 }
                 self.outbox.commit();
+                self.heal(ctx);
             }
             Err(StoreError::Unknown | StoreError::Deleted) => {
                 return self.gone();
             }
-            Err(error) => {
-                if self.outbox.fail() {
-                    log::error!(session:% = self.id, error:%; "the log cannot be written; trying again until it can");
-                }
-                let clock = self.around.clock.clone();
-                let retry = async move { clock.sleep(STORE_RETRY).await };
-                ctx.spawn(retry.into_actor(self).map(|(), actor, ctx| {
-                    actor.outbox.retry();
-                    actor.pump(ctx);
-                }));
-                return;
-            }
+            Err(error) => return self.hold(error, ctx),
         }
         self.pump(ctx);
     }
@@ -513,6 +506,7 @@ impl Handler<Ask> for SessionActor {
         let ticket = Ticket(self.taken);
         self.answers.insert(ticket, ask.answer);
         let Ask { by, request, admission, .. } = ask;
+        let Some(request) = self.while_held(ticket, request, ctx) else { return };
         self.input(Input::Asked { ticket, by, request, admission }, ctx);
     }
 }
@@ -521,6 +515,7 @@ impl Handler<Watchers> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, watchers: Watchers, ctx: &mut Self::Context) {
+        let Some(watchers) = self.watchers_while_held(watchers) else { return };
         let Watchers { active, suspended } = watchers;
         self.input(Input::Watchers { active, suspended }, ctx);
     }

@@ -1,11 +1,14 @@
 //! The live end of a session's log, shared by the writer and all who follow it: head, newest lines, row. It holds
 //! state and not messages, so that a reader may miss, repeat or merge wake-ups and still see everything.
 
-use super::{Line, Stored};
+use super::{
+    Line, Stored,
+    held::{Held, Holds},
+};
 use crate::domain::{Seq, Session, SessionId};
 use bytes::Bytes;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -26,11 +29,14 @@ const CHANGES: usize = 1024;
 pub(crate) struct Feeds {
     feeds: Mutex<HashMap<SessionId, Weak<Feed>>>,
     changes: broadcast::Sender<SessionId>,
+    holds: Arc<Holds>,
 }
 
 impl Default for Feeds {
     fn default() -> Self {
-        Self { feeds: Mutex::default(), changes: broadcast::Sender::new(CHANGES) }
+        let changes = broadcast::Sender::new(CHANGES);
+        let holds = Arc::new(Holds::new(changes.clone()));
+        Self { feeds: Mutex::default(), changes, holds }
     }
 }
 
@@ -43,6 +49,7 @@ pub(crate) struct Feed {
     /// Set under the lock of `live`, read without it.
     deleted: AtomicBool,
     live: Mutex<Live>,
+    holds: Arc<Holds>,
 }
 
 #[derive(Debug)]
@@ -89,6 +96,11 @@ impl Watch {
     /// The session was deleted; nothing comes any more.
     pub fn is_deleted(&self) -> bool {
         self.0.deleted.load(Ordering::Acquire)
+    }
+
+    /// Tells all who ask that the session has events that the store does not take now, until the guard is dropped.
+    pub fn hold(&self) -> Held {
+        self.0.holds.hold(self.0.session)
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -154,6 +166,11 @@ impl Feeds {
         let _ = self.changes.send(session);
     }
 
+    /// The sessions that have a [`Watch::hold`].
+    pub(crate) fn held(&self) -> BTreeSet<SessionId> {
+        self.holds.sessions()
+    }
+
     fn get(&self, session: SessionId) -> Option<Arc<Feed>> {
         self.lock().get(&session).and_then(Weak::upgrade)
     }
@@ -197,6 +214,7 @@ impl Feeds {
                 hot_bytes: 0,
                 readers: vec![Arc::downgrade(notify)],
             }),
+            holds: Arc::clone(&self.holds),
         });
         let mut feeds = self.lock();
         // Swept only where it would otherwise grow, and given room for as many again: the table stays within a small

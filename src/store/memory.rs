@@ -4,7 +4,7 @@
 use super::{
     Accept, Append, Appended, Create, Created, Entry, EventLog, LedgerChange, Line, MessageStatus,
     Page, PageFrom, PageQuery, Pending, Pruned, Receipt, Retention, SessionQuery, StoreError,
-    StoreStats, Stored, Watch,
+    StoreStats, Stored, Unfinished, Watch,
     feed::{Commit, Feeds},
 };
 use crate::domain::{
@@ -13,7 +13,7 @@ use crate::domain::{
 use bytes::Bytes;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     convert::Infallible,
     future::Future,
     pin::Pin,
@@ -393,10 +393,12 @@ impl EventLog for MemoryLog {
         })
     }
 
-    fn unfinished(&self) -> Pending<Vec<Stored>> {
+    fn unfinished(&self) -> Pending<Unfinished> {
         self.read(|state| {
             let rows = state.sessions.values().map(Log::stored);
-            Ok(rows.filter(|row| row.session.state.is_live() || row.queued > 0).collect())
+            let is_unfinished = |row: &Stored| row.session.state.is_live() || row.queued > 0;
+            let sessions = rows.filter(is_unfinished).collect();
+            Ok(Unfinished { sessions, damaged: Vec::new() })
         })
     }
 
@@ -417,6 +419,10 @@ impl EventLog for MemoryLog {
 
     fn probe(&self) -> Pending<()> {
         self.write(|_| Ok(()))
+    }
+
+    fn held(&self) -> BTreeSet<SessionId> {
+        self.feeds.held()
     }
 
     fn pages_read(&self) -> u64 {

@@ -22,7 +22,7 @@ mod writer;
 
 use super::{
     Answer, Append, Appended, Create, Created, EventLog, Page, PageQuery, Pending, Pruned, Receipt,
-    Retention, SessionQuery, StoreError, StoreStats, Stored, Watch, feed::Feeds,
+    Retention, SessionQuery, StoreError, StoreStats, Stored, Unfinished, Watch, feed::Feeds,
 };
 use crate::domain::{MessageId, SessionId, StoreId, session::Queued};
 use bytes::Bytes;
@@ -30,6 +30,7 @@ use gate::{Gate, Job, Write};
 use row::EncodedRow;
 use rusqlite::Connection;
 use std::{
+    collections::BTreeSet,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -172,7 +173,7 @@ impl EventLog for SqliteLog {
         self.read(move |conn| read::content(conn, session, &message))
     }
 
-    fn unfinished(&self) -> Pending<Vec<Stored>> {
+    fn unfinished(&self) -> Pending<Unfinished> {
         self.read(read::unfinished)
     }
 
@@ -182,6 +183,10 @@ impl EventLog for SqliteLog {
 
     fn probe(&self) -> Pending<()> {
         self.write(Write::Probe)
+    }
+
+    fn held(&self) -> BTreeSet<SessionId> {
+        self.feeds.held()
     }
 
     fn pages_read(&self) -> u64 {

@@ -84,10 +84,20 @@ pub struct SessionView {
     pub pending_permissions: Vec<Permission>,
     pub pending_questions: Vec<Question>,
     pub queued_messages: u32,
+    /// Only while the session has events that the store does not take: what is shown here is older than they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreState>,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
+}
+
+/// How the store is to a session where it is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    Unavailable,
 }
 
 /// A session, with the receipt of its first message where the create gave one.

@@ -28,6 +28,10 @@ pub enum ErrorCode {
     QueueFull,
     Draining,
     StoreUnavailable,
+    /// What this call needs of the store is damaged; others may go on.
+    StoreDamaged,
+    /// A key of the configuration has to be set for this.
+    NotConfigured,
     /// The session was restarted under the request: it may or may not have been done, and asking again is safe.
     Interrupted,
     Internal,
@@ -48,9 +52,9 @@ impl ErrorCode {
             TooLarge => 413,
             UnsupportedMediaType => 415,
             ForeignHost => 421,
-            UnknownAgent => 422,
+            UnknownAgent | NotConfigured => 422,
             TooManySessions | TooManyStreams | QueueFull => 429,
-            Internal => 500,
+            StoreDamaged | Internal => 500,
             Draining | StoreUnavailable | Interrupted => 503,
         }
     }
@@ -81,6 +85,8 @@ impl ErrorCode {
             QueueFull => "The session's message queue is full",
             Draining => "The server takes no new work",
             StoreUnavailable => "The store cannot write now",
+            StoreDamaged => "A part of the store cannot be read",
+            NotConfigured => "The configuration does not provide for this",
             Interrupted => "The session was restarted meanwhile",
             Internal => "The server failed",
         }

@@ -23,6 +23,7 @@ mod sends;
 mod sessions;
 mod smoke;
 mod start;
+mod store_faults;
 mod storm;
 mod streams;
 mod supervision;

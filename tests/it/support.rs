@@ -2,6 +2,7 @@
 //! spoken to as any client does, over HTTP. Every wait has a limit, so that a defect is a failure and not a hang.
 
 mod crashed;
+mod disk;
 mod left;
 mod narrow;
 mod proxy;
@@ -10,6 +11,7 @@ mod signals;
 mod steer;
 mod stored;
 
+pub(crate) use disk::Disk;
 pub(crate) use left::*;
 pub(crate) use proxy::*;
 pub(crate) use random::{Random, size};

@@ -25,7 +25,13 @@ pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
 
 /// Whether new work would be done: every part answers, and the server is not on its way out.
 pub(super) async fn readyz(app: Data<App>) -> HttpResponse {
-    let store = async { app.log.probe().await.map_err(|error| error.to_string()) };
+    let store = async {
+        app.log.probe().await.map_err(|error| error.to_string())?;
+        match app.log.held().len() {
+            0 => Ok(()),
+            held => Err(format!("{held} sessions have events that it has not taken yet")),
+        }
+    };
     let registry = async { app.registry.probe().await.then_some(()).ok_or_else(died) };
     let (store, registry) = tokio::join!(within(&app, store), within(&app, registry));
     let drain = match *app.registry.draining().borrow() {

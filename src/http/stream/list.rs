@@ -89,7 +89,8 @@ impl ListFeed {
             let agents = self.viewer.agents.as_ref().map(|agents| agents.to_vec());
             let query = SessionQuery { agents, limit: NEWEST, ..SessionQuery::default() };
             let sessions = self.app.log.sessions(query).await?;
-            let views: Vec<_> = sessions.iter().map(view).collect();
+            let held = self.app.log.held();
+            let views: Vec<_> = sessions.iter().map(|stored| view(stored, &held)).collect();
             self.seen.extend(views.iter().map(|view| view.id));
             frames.named("sessions", None, &json!({ "sessions": views }));
             self.is_due = false;
@@ -103,9 +104,10 @@ impl ListFeed {
             match self.app.log.session(session).await {
                 Ok(stored) if self.viewer.sees(&stored.session.agent) => {
                     self.seen.insert(session);
-                    frames.named("session", None, &view(&stored));
+                    frames.named("session", None, &view(&stored, &self.app.log.held()));
                 }
-                Ok(_) => {}
+                // A row that cannot be read is on no list.
+                Ok(_) | Err(StoreError::Damaged(_)) => {}
                 Err(StoreError::Unknown | StoreError::Deleted) => {
                     if self.seen.remove(&session) || self.viewer.agents.is_none() {
                         let removal = json!({ "session_id": session, "deleted": true });

@@ -107,6 +107,23 @@ impl Outbox {
         !std::mem::replace(&mut self.failing, true)
     }
 
+    /// How many events wait for the store.
+    pub(super) fn held(&self) -> usize {
+        self.waiting.entries.len() + self.under_way.as_ref().map_or(0, |batch| batch.entries.len())
+    }
+
+    /// Takes out the sends that wait, in their order.
+    pub(super) fn take_accepts(&mut self) -> Vec<Effect> {
+        let is_accept = |effect: &mut Effect| matches!(effect, Effect::Accept { .. });
+        let mut ready: Vec<_> = std::mem::take(&mut self.ready).into();
+        let mut taken: Vec<_> = ready.extract_if(.., is_accept).collect();
+        self.ready = ready.into();
+        for batch in self.under_way.iter_mut().chain([&mut self.waiting]) {
+            taken.extend(batch.then.extract_if(.., is_accept));
+        }
+        taken
+    }
+
     /// Puts what is under way back to the front.
     pub(super) fn retry(&mut self) {
         let Some(mut batch) = self.under_way.take() else {

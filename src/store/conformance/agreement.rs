@@ -124,7 +124,7 @@ async fn everything(subject: &Subject) -> String {
             seen += &format!("{:?}\n", subject.content(id, message).await);
         }
     }
-    let mut unfinished = subject.unfinished().await.unwrap();
+    let mut unfinished = subject.unfinished().await.unwrap().sessions;
     unfinished.sort_by_key(|row| row.session.id);
     seen + &format!("{unfinished:?}")
 }

@@ -137,7 +137,7 @@ async fn recovery_sees_what_is_not_ended_and_what_has_messages_waiting(mut subje
     sample::add(&*subject, 2, vec![sample::dispatched("m")]).await;
     subject.delete(sample::id(4)).await.unwrap();
     subject.reopen().await;
-    let rows = subject.unfinished().await.unwrap();
+    let rows = subject.unfinished().await.unwrap().sessions;
     let mut found: Vec<_> = rows.iter().map(|row| (row.session.id, row.queued)).collect();
     found.sort();
     assert_eq!(found, [(sample::id(1), 0), (sample::id(3), 1)]);

@@ -3,7 +3,7 @@
 use super::{
     super::{
         Line, MessageStatus, Page, PageFrom, PageQuery, Receipt, SessionQuery, StoreError,
-        StoreStats, Stored,
+        StoreStats, Stored, Unfinished,
     },
     row::{EncodedRow, Key, seq},
 };
@@ -11,6 +11,7 @@ use crate::domain::{MessageId, Seq, SessionId, State, session::Queued};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A row with its head, floor and queue. The keys are those of [`Key::events`].
 macro_rules! stored_where {
@@ -22,25 +23,27 @@ macro_rules! stored_where {
                 (SELECT id FROM events WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff
                     ORDER BY id LIMIT 1),
                 (SELECT count(*) FROM queue WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff),
-                k
+                k, id
             FROM sessions WHERE ",
             $condition
         )
     };
 }
 
-fn decode_stored(row: &Row<'_>) -> rusqlite::Result<Result<Stored, StoreError>> {
+/// A row, or which session's cannot be read and why.
+type Decoded = Result<Stored, (SessionId, StoreError)>;
+
+fn decode_stored(row: &Row<'_>) -> rusqlite::Result<Decoded> {
     let head = row.get::<_, Option<i64>>(1)?.map_or(Seq::ZERO, seq);
     let first = row.get::<_, Option<i64>>(2)?.map_or(head.next(), seq);
     let queued = row.get(3)?;
     let key = row.get(4)?;
-    Ok(EncodedRow::decode(row.get_ref(0)?.as_blob()?).map(|session| Stored {
-        key,
-        session: Arc::new(session),
-        head,
-        first,
-        queued,
-    }))
+    let id = SessionId::from_uuid(Uuid::from_bytes(row.get(5)?));
+    let decoded = EncodedRow::decode(row.get_ref(0)?.as_blob()?);
+    Ok(match decoded {
+        Ok(session) => Ok(Stored { key, session: Arc::new(session), head, first, queued }),
+        Err(error) => Err((id, error)),
+    })
 }
 
 /// The session's key; [`StoreError::Unknown`] or [`StoreError::Deleted`] where it is not there.
@@ -76,16 +79,24 @@ pub(super) fn first(conn: &Connection, key: Key) -> rusqlite::Result<Option<Seq>
 
 pub(super) fn stored(conn: &Connection, session: SessionId) -> Result<Stored, StoreError> {
     let key = key(conn, session)?;
-    conn.prepare_cached(stored_where!("k = ?1"))?.query_row([key.0], decode_stored)?
+    let mut statement = conn.prepare_cached(stored_where!("k = ?1"))?;
+    statement.query_row([key.0], decode_stored)?.map_err(|(_, error)| error)
 }
 
-pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Stored>, StoreError> {
+pub(super) fn unfinished(conn: &Connection) -> Result<Unfinished, StoreError> {
     // A union, since an OR would read every session there is.
     let sql = stored_where!(
         "k IN (SELECT k FROM sessions WHERE state <> 'ENDED' UNION SELECT id >> 32 FROM queue)
         ORDER BY k"
     );
-    conn.prepare_cached(sql)?.query_map([], decode_stored)?.map(|row| row?).collect()
+    let mut unfinished = Unfinished::default();
+    for row in conn.prepare_cached(sql)?.query_map([], decode_stored)? {
+        match row? {
+            Ok(stored) => unfinished.sessions.push(stored),
+            Err(damaged) => unfinished.damaged.push(damaged),
+        }
+    }
+    Ok(unfinished)
 }
 
 pub(super) fn list(conn: &Connection, query: &SessionQuery) -> Result<Vec<Stored>, StoreError> {
@@ -96,7 +107,7 @@ pub(super) fn list(conn: &Connection, query: &SessionQuery) -> Result<Vec<Stored
             AND (:agent IS NULL OR agent = :agent)
             AND (:agents IS NULL OR agent IN (SELECT value FROM json_each(:agents)))
             AND (:text IS NULL OR instr(search, :text) > 0)
-        ORDER BY updated_at DESC, id LIMIT :limit"
+        ORDER BY updated_at DESC, id"
     );
     let (before_at, after_id) = match &query.after {
         Some((at, id)) => (at.as_millis(), id.as_uuid().as_bytes().as_slice()),
@@ -112,11 +123,13 @@ pub(super) fn list(conn: &Connection, query: &SessionQuery) -> Result<Vec<Stored
                 ":agent": query.agent,
                 ":agents": query.agents.as_deref().map(json_array),
                 ":text": query.text.as_ref().map(|text| text.to_ascii_lowercase()),
-                ":limit": count(query.limit),
             },
             decode_stored,
         )?
-        .map(|row| row?)
+        // Counted here and not by SQL: a row that cannot be read takes no other's place. No more are read than are taken.
+        .filter_map(|row| row.map(Result::ok).transpose())
+        .take(query.limit)
+        .map(|row| Ok(row?))
         .collect()
 }
 
