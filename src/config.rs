@@ -79,6 +79,8 @@ pub struct Store {
     pub path: Option<PathBuf>,
     pub durability: Durability,
     pub max_event_bytes: usize,
+    /// Where `POST /admin/backup` puts its copies; None: there are none.
+    pub backup_dir: Option<PathBuf>,
     /// Older events are removed; None: none is too old.
     pub retention_age: Option<Duration>,
     /// Of each session the newest so many events are kept; None: all.

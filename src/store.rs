@@ -23,6 +23,7 @@ use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -102,6 +103,10 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Sessions that are not ENDED, or have queued messages, in any order: what recovery has to look at.
     fn unfinished(&self) -> Pending<Unfinished>;
+
+    /// Writes a copy of the whole log, as it is at one moment after the call, to a file that is not there yet and that
+    /// only its owner can read. Reading and writing go on meanwhile; one copy is made at a time.
+    fn backup(&self, to: PathBuf) -> Pending<Backup>;
 
     /// How much there is, counted at one moment.
     fn stats(&self) -> Pending<StoreStats>;
@@ -330,6 +335,15 @@ pub struct Unfinished {
     pub sessions: Vec<Stored>,
     /// Those whose row cannot be read, and why.
     pub damaged: Vec<(SessionId, StoreError)>,
+}
+
+/// The outcome of [`EventLog::backup`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backup {
+    /// It is on disk, whole.
+    Made { bytes: u64 },
+    /// There is a file of this name; it was not touched.
+    Exists,
 }
 
 /// What a log holds.

@@ -74,10 +74,11 @@ pub(super) fn store(section: Section<'_>) -> Store {
         path: section.optional_path("path"),
         durability: section.word("durability", &durabilities, &[]).unwrap_or(Durability::Full),
         max_event_bytes: section.size("max_event_bytes", KIB..=64 * MIB),
+        backup_dir: section.optional_path("backup_dir"),
         retention_age: section.optional_duration("retention_age", MILLI..=YEAR * 100),
         retention_events: section.optional_number("retention_events", 1..=u32::MAX),
     };
-    section.finish(&["url", "backup_dir"]);
+    section.finish(&["url"]);
     store
 }
 

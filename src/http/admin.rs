@@ -1,6 +1,7 @@
 //! The admin listener: health for everybody who reaches it, and what an administrator sees and does (contract,
 //! section 6). It knows no session's content.
 
+mod backup;
 mod drain;
 mod health;
 mod status;
@@ -28,6 +29,7 @@ pub fn configure(config: &mut ServiceConfig) {
         routes::get("/admin/supervision", supervision::tree),
         routes::post("/admin/drain", drain::begin),
         routes::delete("/admin/drain", drain::end),
+        routes::post("/admin/backup", backup::make),
     ];
     let mut scope = web::scope("").default_service(web::to(routes::unknown_path));
     for resource in routes::resources(endpoints) {

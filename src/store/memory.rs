@@ -2,9 +2,9 @@
 //! Everything happens under one lock, in the call; nothing is kept when it is dropped.
 
 use super::{
-    Accept, Append, Appended, Create, Created, Entry, EventLog, LedgerChange, Line, MessageStatus,
-    Page, PageFrom, PageQuery, Pending, Pruned, Receipt, Retention, SessionQuery, StoreError,
-    StoreStats, Stored, Unfinished, Watch,
+    Accept, Append, Appended, Backup, Create, Created, Entry, EventLog, LedgerChange, Line,
+    MessageStatus, Page, PageFrom, PageQuery, Pending, Pruned, Receipt, Retention, SessionQuery,
+    StoreError, StoreStats, Stored, Unfinished, Watch,
     feed::{Commit, Feeds},
 };
 use crate::domain::{
@@ -16,6 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     convert::Infallible,
     future::Future,
+    path::PathBuf,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -400,6 +401,11 @@ impl EventLog for MemoryLog {
             let sessions = rows.filter(is_unfinished).collect();
             Ok(Unfinished { sessions, damaged: Vec::new() })
         })
+    }
+
+    fn backup(&self, _: PathBuf) -> Pending<Backup> {
+        let reason = "a log in memory has no copy on disk".into();
+        Pending::ready(Err(StoreError::Unavailable(reason)))
     }
 
     fn stats(&self) -> Pending<StoreStats> {

@@ -6,6 +6,7 @@
 //!  page, session, sessions, …    ──> gate (bounded) ──> readers: one read transaction a call
 //! ```
 
+mod backup;
 mod error;
 mod file;
 mod gate;
@@ -21,10 +22,12 @@ mod tests;
 mod writer;
 
 use super::{
-    Answer, Append, Appended, Create, Created, EventLog, Page, PageQuery, Pending, Pruned, Receipt,
-    Retention, SessionQuery, StoreError, StoreStats, Stored, Unfinished, Watch, feed::Feeds,
+    Answer, Append, Appended, Backup, Create, Created, EventLog, Page, PageQuery, Pending, Pruned,
+    Receipt, Retention, SessionQuery, StoreError, StoreStats, Stored, Unfinished, Watch,
+    feed::Feeds,
 };
 use crate::domain::{MessageId, SessionId, StoreId, session::Queued};
+use backup::Backups;
 use bytes::Bytes;
 use gate::{Gate, Job, Write};
 use row::EncodedRow;
@@ -63,6 +66,7 @@ pub struct SqliteLog {
     gate: Arc<Gate>,
     feeds: Arc<Feeds>,
     pages_read: AtomicU64,
+    backups: Backups,
     /// Ends when the writer thread does.
     writer: watch::Receiver<()>,
 }
@@ -175,6 +179,10 @@ impl EventLog for SqliteLog {
 
     fn unfinished(&self) -> Pending<Unfinished> {
         self.read(read::unfinished)
+    }
+
+    fn backup(&self, to: PathBuf) -> Pending<Backup> {
+        self.backups.begin(to)
     }
 
     fn stats(&self) -> Pending<StoreStats> {

@@ -1,4 +1,4 @@
-//! Bodies of the admin calls (contract, section 6). Answers only; what is asked stands in the path.
+//! Bodies of the admin calls (contract, section 6). What is asked stands in the path, but for a backup's name.
 
 use crate::domain::{ConnectionId, Seq, SessionId, State, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,21 @@ pub struct FollowedView {
     /// The highest contiguous seq that was handed over.
     pub cursor: Seq,
     pub head_seq: Seq,
+}
+
+/// `POST /admin/backup`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MakeBackup {
+    /// A file name below `store.backup_dir`.
+    pub name: String,
+}
+
+/// A backup that is on disk, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupMade {
+    pub name: String,
+    pub bytes: u64,
 }
 
 /// `POST` and `DELETE /admin/drain`: as it is now.

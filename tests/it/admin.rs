@@ -14,6 +14,7 @@ const CALLS: [(&str, &str); 7] = [
     ("POST", "/admin/sync"),
     ("POST", "/admin/drain"),
     ("DELETE", "/admin/drain"),
+    ("POST", "/admin/backup"),
 ];
 
 /// Scenario 74.

@@ -8,7 +8,7 @@ use crate::support::read_tests;
 use std::collections::BTreeSet;
 
 /// Each key with the test that sees it act; several keys may share one.
-const SEEN: [(&str, &str); 49] = [
+const SEEN: [(&str, &str); 50] = [
     ("server.listen", "a_port_that_is_taken_is_named_with_its_key_and_no_database_is_made"),
     ("server.hosts", "only_the_configured_names_are_answered"),
     ("server.behind_proxy", "an_address_of_the_network_needs_a_proxy_with_tls"),
@@ -26,6 +26,7 @@ const SEEN: [(&str, &str); 49] = [
         "store.retention_events",
         "a_cursor_below_the_retained_floor_gets_a_gap_and_the_rest_that_fits_the_cap",
     ),
+    ("store.backup_dir", "a_backup_under_load_opens_elsewhere_and_holds_all_that_was_acknowledged"),
     ("streams.heartbeat", "silence_is_broken_after_the_configured_heartbeat"),
     ("streams.max_replay_gap", "one_event_more_than_the_replay_cap_is_a_gap"),
     ("streams.sync_interval", WITHOUT_EFFECT_ON_WHAT_IS_SEEN),

@@ -5,6 +5,7 @@
 
 mod admin;
 mod agents;
+mod backup;
 mod cli;
 mod clients;
 mod config;

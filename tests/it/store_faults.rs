@@ -3,7 +3,7 @@
 
 use crate::support::{
     Disk, PATIENCE, Process, Sse, assert_dense, assert_no_process_in, becomes, configured, ends,
-    failure, of_type, only, types,
+    failure, is, of_type, only, types,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -98,8 +98,9 @@ async fn a_full_disk_refuses_what_is_to_be_kept_and_all_that_acts_on_children_go
         assert_eq!(events, server.events(&stopped).await);
         assert!(!of_type(&events, "transport.stopping").is_empty());
         only(&events, "transport.exited");
-        let events = server.turn(&turning, "m1").await;
+        let events = server.until(&turning, is("interrupt.completed")).await;
         assert_dense(&events, 1);
+        only(&events, "turn.ended");
         only(&events, "interrupt.requested");
         only(&events, "interrupt.completed");
         for id in [&turning, &stopped] {

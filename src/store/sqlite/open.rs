@@ -1,7 +1,9 @@
 //! Opening: is the file ours, whole and of a version we know? Only then is anything in it changed.
 
 use super::{
-    Durability, SqliteLog, SqliteOptions, file,
+    Durability, SqliteLog, SqliteOptions,
+    backup::Backups,
+    file,
     gate::{Gate, Read},
     migrations, writer,
 };
@@ -69,14 +71,15 @@ pub(super) fn open(options: &SqliteOptions) -> Result<SqliteLog, OpenError> {
     let writer = writer::Writer::new(conn, identity, jobs, Arc::clone(&feeds));
     let weak_gate = Arc::downgrade(&gate);
     spawn("log-writer".into(), move || writer::run(writer, weak_gate, running))?;
-    Ok(SqliteLog { store_id, gate, feeds, pages_read: AtomicU64::new(0), writer: ended })
+    let backups = Backups::of(path.clone());
+    Ok(SqliteLog { store_id, gate, feeds, pages_read: AtomicU64::new(0), backups, writer: ended })
 }
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
     thread::Builder::new().name(name).spawn(body).map(drop).map_err(OpenError::Thread)
 }
 
-fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     // No `SQLITE_OPEN_URI`: a path is a path. No mutex: a connection never leaves its thread.
     let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;

@@ -126,7 +126,6 @@ fn a_key_of_a_later_version_is_refused_as_such() {
         "server.admin_api",
         "server.login_rate",
         "store.url",
-        "store.backup_dir",
         "agents.demo.inactivity",
         "agents.demo.park_after",
         "include",
