@@ -2,7 +2,7 @@
 //! for a place, and who still watches. The rest it was handed by the supervisor.
 
 use super::RegistryActor;
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, Unfinished};
 use actix::prelude::*;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl RegistryActor {
     }
 
     /// A live session without an actor is rebuilt; one in which messages wait gets its turn under `max_live`.
-    fn take_up(&mut self, found: Result<Vec<Stored>, StoreError>, ctx: &mut Context<Self>) {
+    fn take_up(&mut self, found: Result<Unfinished, StoreError>, ctx: &mut Context<Self>) {
         let unfinished = match found {
             Ok(unfinished) => unfinished,
             Err(error) => {
@@ -32,7 +32,8 @@ impl RegistryActor {
                 return;
             }
         };
-        for stored in unfinished {
+        // Those that are damaged were named at the start, and are named again whenever somebody asks for them.
+        for stored in unfinished.sessions {
             let id = stored.session.id;
             if self.sessions.contains_key(&id) {
                 continue;
