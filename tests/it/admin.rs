@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-const CALLS: [(&str, &str); 7] = [
+const CALLS: [(&str, &str); 8] = [
     ("GET", "/admin/status"),
     ("GET", "/admin/supervision"),
     ("GET", "/admin/connections"),
