@@ -106,7 +106,9 @@ impl Answer {
 
 impl Api {
     fn new(url: String, admin_url: String, token: Option<String>) -> Self {
-        Self { url, admin_url, token, http: reqwest::Client::new() }
+        // A connection that the server is about to close for its idleness must not be used for another call.
+        let http = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(1));
+        Self { url, admin_url, token, http: http.build().expect("a client") }
     }
 
     /// The same server with another credential, or none.

@@ -11,7 +11,8 @@ pub(super) async fn attempt(request: reqwest::RequestBuilder) -> Option<(u16, Va
         let response = request.send().await.ok()?;
         let status = response.status().as_u16();
         let text = response.text().await.ok()?;
-        Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+        // 408: the connection was kept for later, and the server closed it as the call began.
+        (status != 408).then(|| (status, serde_json::from_str(&text).unwrap_or(Value::Null)))
     };
     within("an answer or none", answer).await
 }

@@ -72,7 +72,7 @@ impl Follower {
             }
             match request.send().await {
                 Ok(response) if response.status() == 200 => return Sse::from(response),
-                Ok(response) if ![500, 503].contains(&response.status().as_u16()) => {
+                Ok(response) if ![408, 500, 503].contains(&response.status().as_u16()) => {
                     panic!("{response:?}")
                 }
                 _ => assert!(start.elapsed() < PATIENCE, "no stream can be opened"),
