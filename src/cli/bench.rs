@@ -8,6 +8,7 @@ mod reader;
 mod server;
 mod slow;
 mod spawn;
+mod start;
 mod storm;
 
 use super::output::Output;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Measure this machine: streams, reconnect storms, slow readers, memory at rest.
+/// Measure this machine: streams, reconnect storms, slow readers, memory at rest, the start after a crash.
 ///
 /// Starts a server of its own on loopback with a database in a temporary folder, and ends it again. It takes some
 /// minutes, two cores, and descriptors for some thousand connections.
@@ -44,6 +45,8 @@ enum Workload {
     Spawn,
     /// 1,000 sessions and 2,000 streams in which nothing happens.
     Idle,
+    /// 10,000 sessions in the log, of which 200 were live: the server is killed and starts again.
+    Start,
 }
 
 const EXAMPLES: &str = "\
@@ -70,6 +73,7 @@ pub(super) fn run(output: &Output, bench: &Bench) -> anyhow::Result<()> {
             Workload::Slow => value(runtime.block_on(slow::measure(rounds))?)?,
             Workload::Spawn => value(runtime.block_on(spawn::measure(rounds))?)?,
             Workload::Idle => value(runtime.block_on(idle::measure())?)?,
+            Workload::Start => value(runtime.block_on(start::measure(rounds))?)?,
         };
         if !output.json {
             print(output, &name, &result)?;

@@ -29,8 +29,10 @@ fn names_in(folder: &Path) -> Vec<String> {
 async fn a_backup_under_load_opens_elsewhere_and_holds_all_that_was_acknowledged() {
     let server = Process::start_in(with_backups(WHOLE_REPLAY)).await;
     let busy = server.create("demo").await;
-    server.send(&busy, "m1", "flood 1000000").await;
-    server.until(&busy, |event| event["seq"] == 2000).await;
+    server.send(&busy, "m0", "flood 3000").await;
+    server.turn(&busy, "m0").await;
+    server.send(&busy, "m1", "slow 1000000 1").await;
+    server.until(&busy, |event| event["seq"] == 3100).await;
     let asked = server.create("cat").await;
     let receipt = server.send(&asked, "m1", "kept").await;
     let head = server.session(&busy).await["head_seq"].as_u64().unwrap();
@@ -53,6 +55,8 @@ async fn a_backup_under_load_opens_elsewhere_and_holds_all_that_was_acknowledged
     fs::create_dir_all(elsewhere.path().join("data")).unwrap();
     fs::copy(&copy, elsewhere.path().join("data/seawall.db")).unwrap();
     let original = server.lines(&busy).await;
+    // Where the sessions' agents work stays.
+    let _work = server.folder.clone();
     drop(server);
     let restored = Process::start_in(elsewhere).await;
     let events = restored.events(&busy).await;

@@ -1,6 +1,8 @@
 //! Starts that cannot succeed. Each ends with exit code 2 and a sentence that says what, where and what to do, and
 //! leaves everything as it was; and an agent that cannot start takes nothing with it but its own session.
 
+mod crowd;
+
 use crate::support::{
     PATIENCE, Process, SEAWALL, configure, configured, of_type, processes_in, types,
 };

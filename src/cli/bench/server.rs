@@ -35,17 +35,24 @@ impl BenchServer {
         fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let config = folder.join("seawall.toml");
         fs::write(&config, config_text(&folder))?;
-        let mut process = Command::new(std::env::current_exe()?)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .env("RUST_LOG", "warn,seawall::cli=info")
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let (public, admin) = addresses(&mut process)?;
+        let (process, public, admin) = serve(&config)?;
         let token = fs::read_to_string(folder.join("token"))?.trim().to_owned();
         let client = Client::new(&format!("http://{public}"), Some(&token))?;
         let (admin_url, http) = (format!("http://{admin}"), reqwest::Client::new());
         Ok(Self { process, folder, client, address: public, token, admin_url, http })
+    }
+
+    /// Kills the server and starts another in its folder; how long that one takes until it listens.
+    pub(super) fn crash_and_start(&mut self) -> anyhow::Result<Duration> {
+        self.process.kill()?;
+        self.process.wait()?;
+        let start = Instant::now();
+        let (process, public, admin) = serve(&self.folder.join("seawall.toml"))?;
+        let took = start.elapsed();
+        self.process = process;
+        self.client = Client::new(&format!("http://{public}"), Some(&self.token))?;
+        (self.address, self.admin_url) = (public, format!("http://{admin}"));
+        Ok(took)
     }
 
     pub(super) async fn create(&self, agent: &str) -> Result<SessionId, ClientError> {
@@ -130,6 +137,18 @@ impl Drop for BenchServer {
     }
 }
 
+/// A server's process, with its public and its admin address.
+fn serve(config: &Path) -> anyhow::Result<(Child, String, String)> {
+    let mut process = Command::new(std::env::current_exe()?)
+        .args(["serve", "--config"])
+        .arg(config)
+        .env("RUST_LOG", "warn,seawall::cli=info")
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (public, admin) = addresses(&mut process)?;
+    Ok((process, public, admin))
+}
+
 /// The public and the admin address, from the line in which the server says so.
 fn addresses(process: &mut Child) -> anyhow::Result<(String, String)> {
     let stderr = process.stderr.take().context("its stderr is a pipe")?;
@@ -168,6 +187,10 @@ max_streams = 100000
 [agents.cat]
 protocol = "lines"
 command = "cat"
+cwd = "{folder}"
+[agents.ghost]
+protocol = "lines"
+command = "no-such-program"
 cwd = "{folder}"
 "#
     )
