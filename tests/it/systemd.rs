@@ -65,7 +65,8 @@ async fn the_watchdog_is_fed_well_within_its_time() {
     }
 }
 
-#[tokio::test]
+// The socket is read by the test's own thread, so the request needs another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_watchdog_of_a_server_whose_registry_hangs_is_not_fed() {
     // The registry waits for ever at the first request that it is asked.
     let (systemd, server) = Systemd::start(Some(WATCHDOG), "registry::ask=pause").await;
