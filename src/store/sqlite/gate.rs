@@ -163,6 +163,16 @@ impl Job {
 }
 
 impl Write {
+    /// Whose events it is about.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self {
+            Write::Create(job, _) => Some(job.0.session.id),
+            Write::Append(job, _) => Some(job.0.session),
+            Write::Delete(session, _) => Some(*session),
+            _ => None,
+        }
+    }
+
     pub(super) fn refuse(self, error: StoreError) {
         match self {
             Write::Create(_, answer) => refuse(answer, error),

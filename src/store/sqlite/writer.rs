@@ -13,7 +13,7 @@ use super::{
 use crate::domain::SessionId;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc, Weak,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
@@ -30,6 +30,9 @@ const GROUPS_PER_CHORE: u32 = 16;
 /// Quiet for so long, the writer copies the write-ahead log into the database: later commits then need not.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// How many damaged sessions are remembered; beyond it all are forgotten, and found again.
+const DAMAGED_MAX: usize = 1024;
+
 pub(super) struct Writer {
     conn: Connection,
     file: Identity,
@@ -43,6 +46,8 @@ pub(super) struct Writer {
     groups_since_chore: u32,
     checkpoint_due: bool,
     is_failing: bool,
+    /// Sessions in whose writes something damaged was met: they are committed by themselves, so that they fail alone.
+    damaged: HashSet<SessionId>,
 }
 
 /// Tells a job's caller how the group's commit went, or why the job was refused.
@@ -92,6 +97,7 @@ impl Writer {
             groups_since_chore: 0,
             checkpoint_due: false,
             is_failing: false,
+            damaged: HashSet::new(),
         }
     }
 
@@ -149,8 +155,14 @@ impl Writer {
                 }
             }
         }
-        if !writes.is_empty() {
-            self.commit(writes);
+        let (alone, together): (Vec<_>, Vec<_>) = writes
+            .into_iter()
+            .partition(|write| write.session().is_some_and(|id| self.damaged.contains(&id)));
+        if !together.is_empty() {
+            self.commit(together);
+        }
+        for write in alone {
+            self.commit(vec![write]);
         }
         // After the commit: a feed may only be opened at what is committed and published.
         for (session, notify, answer) in watches {
@@ -172,6 +184,13 @@ impl Writer {
             Err(_) => self.places.forget_all(),
         }
         self.report(&result);
+        // Whose damage it was has been told so by its own answer.
+        let result = result.map_err(|error| match error {
+            StoreError::Damaged(_) => StoreError::Unavailable(
+                "what was to be committed together with it met something damaged; try again".into(),
+            ),
+            other => other,
+        });
         for settle in settles {
             settle(&result);
         }
@@ -191,7 +210,15 @@ impl Writer {
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
         let mut stage = Stage { tx: &tx, places: &mut self.places, changes };
         for write in jobs {
-            stage_write(&mut stage, write, settles)?;
+            let session = write.session();
+            stage_write(&mut stage, write, settles).inspect_err(|error| {
+                if let (StoreError::Damaged(_), Some(session)) = (error, session) {
+                    if self.damaged.len() >= DAMAGED_MAX {
+                        self.damaged.clear();
+                    }
+                    self.damaged.insert(session);
+                }
+            })?;
         }
         // Whatever fails, the transaction is rolled back by its drop.
         Ok(tx.commit()?)
@@ -313,7 +340,7 @@ fn settle<T: 'static>(
     };
     settles.push(Box::new(move |commit| {
         // Whoever asked may have gone away; what was asked for is done all the same.
-        let _ = answer.send(commit.clone().and(result));
+        let _ = answer.send(result.and_then(|value| commit.clone().map(|()| value)));
     }));
     group
 }

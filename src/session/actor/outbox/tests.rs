@@ -224,3 +224,25 @@ fn a_send_does_not_overtake_an_effect_that_waits_for_another_send() {
     outbox.does(&spawn(1));
     outbox.does(&accept(2));
 }
+
+#[test]
+fn sends_that_wait_are_taken_out_in_their_order_wherever_they_wait() {
+    let mut outbox = Outbox::default();
+    outbox.put(&["a"], vec![spawn(1), accept(1)]);
+    let batch = outbox.appends();
+    outbox.begin(batch);
+    outbox.put(&["b", "c"], vec![accept(2), spawn(2)]);
+    assert_eq!(outbox.held(), 3);
+    assert!(outbox.fail());
+    assert_eq!(outbox.take_accepts(), [accept(1), accept(2)]);
+    assert!(outbox.take_accepts().is_empty());
+    outbox.retry();
+    let batch = outbox.appends();
+    assert_eq!(titles(&batch), ["a", "b", "c"]);
+    outbox.begin(batch);
+    outbox.commit();
+    outbox.does(&spawn(1));
+    outbox.does(&spawn(2));
+    assert_eq!(outbox.held(), 0);
+    assert!(outbox.is_empty());
+}

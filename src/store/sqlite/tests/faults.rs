@@ -99,6 +99,48 @@ async fn a_group_that_cannot_be_committed_fails_as_a_whole_and_numbers_are_used_
 }
 
 #[tokio::test]
+async fn a_session_with_something_damaged_fails_the_group_once_and_from_then_on_alone() {
+    let (_folder, path) = folder();
+    let log = open(&path).unwrap();
+    for number in [1, 2] {
+        sample::make(&log, number).await;
+    }
+    log.append(sample::send(1, "m", "hello")).await.unwrap();
+    let damage = |conn: &Connection| {
+        conn.execute("UPDATE messages SET status = 9", []).unwrap();
+    };
+    inject(&log, damage).await.unwrap();
+    for round in 0..2 {
+        // Held up, so that these become one group.
+        let (release, held) = mpsc::channel::<()>();
+        let (entered, is_held) = mpsc::channel::<()>();
+        let holding = inject(&log, move |_| {
+            entered.send(()).unwrap();
+            held.recv().unwrap();
+        });
+        is_held.recv().unwrap();
+        let before = log.append(sample::append(2, vec![sample::output("before")]));
+        let damaged = log.append(sample::send(1, "m", "hello"));
+        let after = log.append(sample::append(2, vec![sample::output("after")]));
+        release.send(()).unwrap();
+        holding.await.unwrap();
+        let damaged = damaged.await;
+        assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
+        match round {
+            0 => {
+                unavailable(before.await);
+                unavailable(after.await);
+            }
+            _ => {
+                assert_eq!(sample::head(before.await.unwrap()), 2);
+                assert_eq!(sample::head(after.await.unwrap()), 3);
+            }
+        }
+    }
+    assert_eq!(sample::seqs(&sample::all(&log, 2).await), [1, 2, 3]);
+}
+
+#[tokio::test]
 async fn a_database_that_another_process_has_locked_fails_the_probe_until_it_is_free() {
     let (_folder, path) = folder();
     let log = open(&path).unwrap();
