@@ -20,6 +20,9 @@ pub(crate) enum Disk {
     Small(Mount),
 }
 
+/// Makes a disk for the server of a folder; None where that is not allowed.
+type MakeDisk = fn(&Arc<TempDir>) -> Option<Disk>;
+
 /// A mounted file system; unmounted at the end.
 pub(crate) struct Mount {
     path: PathBuf,
@@ -29,7 +32,7 @@ pub(crate) struct Mount {
 
 impl Disk {
     /// Both kinds, or the first alone where file systems may not be mounted.
-    pub(crate) fn kinds() -> [fn(&Arc<TempDir>) -> Option<Self>; 2] {
+    pub(crate) fn kinds() -> [MakeDisk; 2] {
         [|_| Some(Self::Limit), |folder| Mount::at(folder).map(Self::Small)]
     }
 
