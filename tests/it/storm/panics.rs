@@ -97,7 +97,7 @@ async fn send(
     client
 }
 
-/// Contract 9, promises 1 to 3 and 6.
+/// Scenario 62; contract 9, promises 1 to 3 and 6.
 #[tokio::test]
 async fn a_storm_of_panics_loses_nothing_and_the_process_lives() {
     let (sessions, panics, clients) = size((40, 400, 8), (500, 5000, 50));
