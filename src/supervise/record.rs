@@ -3,7 +3,6 @@
 
 use super::restart::{Decision, RestartHistory, RestartPolicy};
 use crate::domain::Timestamp;
-use std::time::Duration;
 
 /// A failure, with what is known of its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +31,7 @@ pub struct Standing {
     pub failures: u64,
     /// Those that count towards the limit now.
     pub failures_in_window: usize,
-    pub max_restarts: u32,
-    pub within: Duration,
+    pub policy: RestartPolicy,
     pub first_failure: Option<Failure>,
     pub last_failure: Option<Failure>,
 }
@@ -62,13 +60,11 @@ impl Record {
     }
 
     pub fn standing(&self, now: Timestamp) -> Standing {
-        let policy = self.history.policy();
         Standing {
             since: self.since,
             failures: self.failures,
             failures_in_window: self.history.in_window(now),
-            max_restarts: policy.max_restarts,
-            within: policy.within,
+            policy: self.history.policy(),
             first_failure: self.first.clone(),
             last_failure: self.last.clone(),
         }
@@ -78,6 +74,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn the_first_cause_of_a_cascade_is_kept_until_it_is_over() {

@@ -115,10 +115,10 @@ pub struct ActorNode {
     pub since: Option<Timestamp>,
     /// Failures over its life; of a session's child, since the registry knows the session.
     pub failures: u64,
-    /// Those that count towards `max_restarts`: one more within `within_ms` is given up on.
+    /// Those that count towards the policy's `max_restarts` now.
     pub failures_in_window: usize,
-    pub max_restarts: Option<u32>,
-    pub within_ms: Option<u64>,
+    /// How it is restarted; null where a failure ends the process.
+    pub policy: Option<ActorPolicy>,
     /// What began the row of failures that the last one belongs to.
     pub first_failure: Option<ActorFailure>,
     pub last_failure: Option<ActorFailure>,
@@ -148,6 +148,15 @@ pub enum OnFailure {
     Profile,
 }
 
+/// One failure more than `max_restarts` within `within_ms` is given up on; each restart waits longer than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorPolicy {
+    pub max_restarts: u32,
+    pub within_ms: u64,
+    pub backoff_min_ms: u64,
+    pub backoff_max_ms: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorFailure {
     pub at: Timestamp,
@@ -167,8 +176,7 @@ impl ActorNode {
             since: None,
             failures: 0,
             failures_in_window: 0,
-            max_restarts: None,
-            within_ms: None,
+            policy: None,
             first_failure: None,
             last_failure: None,
             children: Vec::new(),

@@ -162,7 +162,10 @@ async fn the_supervision_tree_shows_every_actor_and_what_failed() {
     let transport = &session["children"][0];
     assert_eq!((&transport["state"], &transport["run"]), (&json!("running"), &json!(2)));
     assert_eq!((&transport["failures"], &transport["failures_in_window"]), (&json!(1), &json!(1)));
-    assert_eq!((&transport["max_restarts"], &transport["within_ms"]), (&json!(3), &json!(60_000)));
+    let policy = json!({
+        "max_restarts": 3, "within_ms": 60_000, "backoff_min_ms": 200, "backoff_max_ms": 10_000,
+    });
+    assert_eq!(transport["policy"], policy);
     for failure in ["first_failure", "last_failure"] {
         assert_eq!(transport[failure]["cause"], "it exited with code 7", "{failure}");
     }

@@ -9,9 +9,10 @@ use crate::{
         pulse::Part,
         record::{self, Standing},
     },
-    wire::admin::{ActorFailure, ActorNode, ActorState, OnFailure},
+    wire::admin::{ActorFailure, ActorNode, ActorPolicy, ActorState, OnFailure},
 };
 use actix_web::web::{Data, Json};
+use std::time::Duration;
 
 /// `GET /admin/supervision`: the supervisor, with its children below it.
 pub(super) async fn tree(_: Admin, app: Data<App>) -> Result<Json<ActorNode>, Failure> {
@@ -51,12 +52,18 @@ fn session(standing: SessionStanding) -> ActorNode {
 
 fn with_standing(node: ActorNode, standing: Standing) -> ActorNode {
     let failure = |failure: record::Failure| ActorFailure { at: failure.at, cause: failure.cause };
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let policy = standing.policy;
     ActorNode {
         since: Some(standing.since),
         failures: standing.failures,
         failures_in_window: standing.failures_in_window,
-        max_restarts: Some(standing.max_restarts),
-        within_ms: u64::try_from(standing.within.as_millis()).ok(),
+        policy: Some(ActorPolicy {
+            max_restarts: policy.max_restarts,
+            within_ms: millis(policy.within),
+            backoff_min_ms: millis(policy.backoff_min),
+            backoff_max_ms: millis(policy.backoff_max),
+        }),
         first_failure: standing.first_failure.map(failure),
         last_failure: standing.last_failure.map(failure),
         ..node
