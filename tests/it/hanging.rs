@@ -1,21 +1,37 @@
 //! A core part that does not get on: it is named, what does not need it goes on, and nobody who looks hangs as well.
 
-use crate::support::{Answer, Driven, PATIENCE};
-use serde_json::json;
-use std::time::{Duration, Instant};
+use crate::support::{Answer, Driven, PATIENCE, within};
+use serde_json::{Value, json};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
 
 /// The registry waits at the next request that it is asked, for as long as this lives; the server could not end else.
-struct Hanging;
+struct Hanging {
+    release: Option<std::sync::mpsc::Sender<()>>,
+    reached: mpsc::UnboundedReceiver<()>,
+}
 
 impl Hanging {
     fn begin() -> Self {
-        fail::cfg("registry::ask", "pause").unwrap();
-        Self
+        let (reach, reached) = mpsc::unbounded_channel();
+        let (release, released) = std::sync::mpsc::channel();
+        let released = Mutex::new(released);
+        fail::cfg_callback("registry::ask", move || {
+            let _ = reach.send(());
+            // It ends when the sender is dropped.
+            let _ = released.lock().unwrap().recv();
+        })
+        .unwrap();
+        Self { release: Some(release), reached }
     }
 }
 
 impl Drop for Hanging {
     fn drop(&mut self) {
+        self.release = None;
         fail::remove("registry::ask");
     }
 }
@@ -33,6 +49,23 @@ async fn health(server: &Driven, fits: impl Fn(&Answer) -> bool) {
     }
 }
 
+/// What the supervision tree says of the registry. Of one that hangs the answer about sessions does not come, and is not
+/// waited for once some time has passed.
+async fn registry_state(server: &Driven) -> Value {
+    let admin = server.admin();
+    let looking = async { admin.get("/admin/supervision").await.expect(200) };
+    let waiting = async {
+        loop {
+            server.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        tree = looking => tree["children"][1]["state"].clone(),
+        () = waiting => unreachable!("it has no end"),
+    }
+}
+
 #[tokio::test]
 async fn a_registry_that_hangs_is_named_while_streams_and_history_go_on() {
     let server = Driven::start("").await;
@@ -40,11 +73,12 @@ async fn a_registry_that_hangs_is_named_while_streams_and_history_go_on() {
     let path = format!("/v1/sessions/{id}");
     server.admin().get("/healthz").await.expect(200);
 
-    let hanging = Hanging::begin();
+    let mut hanging = Hanging::begin();
     let asking = {
         let (api, path) = (server.api.clone(), format!("{path}/resume"));
         tokio::spawn(async move { api.post(&path, json!({})).await })
     };
+    within("the registry has the request", hanging.reached.recv()).await.unwrap();
     health(&server, |answer| {
         let status = |part: &str| answer.body["checks"][part]["status"].clone();
         answer.status == 503 && status("registry") == "failed" && status("log writer") == "ok"
@@ -52,22 +86,7 @@ async fn a_registry_that_hangs_is_named_while_streams_and_history_go_on() {
     .await;
     server.get(&path).await.expect(200);
     server.get(&format!("{path}/events")).await.expect(200);
-    let admin = server.admin();
-    let looking = async { admin.get("/admin/supervision").await.expect(200) };
-    let waiting = async {
-        // The answer about the sessions does not come, and is not waited for.
-        loop {
-            server.advance(Duration::from_secs(1));
-            tokio::task::yield_now().await;
-        }
-    };
-    let tree = tokio::select! {
-        tree = looking => tree,
-        () = waiting => unreachable!("it has no end"),
-    };
-    let registry = &tree["children"][1];
-    assert_eq!((&registry["name"], &registry["state"]), (&json!("registry"), &json!("hanging")));
-
+    assert_eq!(registry_state(&server).await, "hanging");
     drop(hanging);
     health(&server, |answer| answer.status == 200).await;
     asking.await.unwrap().expect(202);
