@@ -30,13 +30,8 @@ pub(super) async fn measure(rounds: usize) -> anyhow::Result<Result> {
     let (mut duplicates, mut holes, mut gaps) = (0, 0, 0);
     for _ in 0..rounds {
         let head = server.until(session, |_, is_idle| is_idle).await?;
-        let path = format!("/v1/sessions/{session}/stream?after={session}:{head}");
-        let opened = (0..WATCHERS).map(|_| async {
-            let mut reader =
-                Reader::open(&server.address, &server.token, &path, head, None).await?;
-            reader.until(&scratch, |seen| seen.snapshots > 0).await?;
-            anyhow::Ok(reader)
-        });
+        let opened =
+            (0..WATCHERS).map(|_| Reader::follow(server.access(), session, head, &scratch));
         let mut readers = try_join_all(opened).await?;
         let (cpu, start) = (server.cpu()?, Instant::now());
         server.send(session, &format!("flood {EVENTS}")).await?;

@@ -56,9 +56,8 @@ impl Echo {
         // A client of its own: connections belong to the runtime that made them.
         let client = Client::new(self.client.url(), Some(&self.token))?;
         let head = client.session(self.session).await?.head_seq.0;
-        let path = format!("/v1/sessions/{}/stream?after={}:{head}", self.session, self.session);
-        let mut stream = Reader::open(&self.address, &self.token, &path, head, None).await?;
-        stream.until(&scratch, |seen| seen.snapshots > 0).await?;
+        let access = (self.address.as_str(), self.token.as_str());
+        let mut stream = Reader::follow(access, self.session, head, &scratch).await?;
         let mut samples = Vec::new();
         while samples.len() < least || !stop.load(Ordering::Relaxed) {
             let body = message("x".into(), None);

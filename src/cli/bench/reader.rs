@@ -1,8 +1,9 @@
 //! A reader that costs little and checks everything: the frames of one session are counted and their numbers compared,
 //! without reading their JSON. It is no client to copy: it knows how this server writes.
 
+use crate::domain::SessionId;
 use anyhow::{Context, bail};
-use std::io;
+use std::{cell::RefCell, io};
 use tokio::{io::AsyncWriteExt, net::TcpSocket, net::TcpStream};
 
 /// What a reader has seen of its session.
@@ -107,6 +108,11 @@ fn number(data: &[u8], name: &[u8]) -> u64 {
     digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
+/// Where a session is followed from `after`.
+pub(super) fn path(session: SessionId, after: u64) -> String {
+    format!("/v1/sessions/{session}/stream?after={session}:{after}")
+}
+
 /// One open stream.
 pub(super) struct Reader {
     socket: TcpStream,
@@ -134,6 +140,19 @@ impl Reader {
         Ok(Self { socket, frames: Frames::after(cursor) })
     }
 
+    /// Follows a session from `after`, up to its snapshot.
+    pub(super) async fn follow(
+        (address, token): (&str, &str),
+        session: SessionId,
+        after: u64,
+        scratch: &RefCell<Vec<u8>>,
+    ) -> anyhow::Result<Self> {
+        let path = path(session, after);
+        let mut reader = Self::open(address, token, &path, after, None).await?;
+        reader.until(scratch, |seen| seen.snapshots > 0).await?;
+        Ok(reader)
+    }
+
     pub(super) fn seen(&self) -> Seen {
         self.frames.seen
     }
@@ -142,7 +161,7 @@ impl Reader {
     /// readers need one.
     pub(super) async fn until(
         &mut self,
-        scratch: &std::cell::RefCell<Vec<u8>>,
+        scratch: &RefCell<Vec<u8>>,
         fits: impl Fn(&Seen) -> bool,
     ) -> anyhow::Result<()> {
         while !fits(&self.frames.seen) {

@@ -55,6 +55,11 @@ impl BenchServer {
         Ok(took)
     }
 
+    /// Where streams are opened, and with which token.
+    pub(super) fn access(&self) -> (&str, &str) {
+        (&self.address, &self.token)
+    }
+
     pub(super) async fn create(&self, agent: &str) -> Result<SessionId, ClientError> {
         let body = CreateSession {
             agent: agent.into(),

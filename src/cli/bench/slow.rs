@@ -3,7 +3,7 @@
 
 use super::{
     median,
-    reader::{Reader, Seen},
+    reader::{Reader, Seen, path},
     rounded,
     server::BenchServer,
 };
@@ -81,10 +81,6 @@ pub(super) async fn measure(rounds: usize) -> anyhow::Result<Result> {
     })
 }
 
-fn path(session: SessionId, head: u64) -> String {
-    format!("/v1/sessions/{session}/stream?after={session}:{head}")
-}
-
 fn add(sum: &mut Seen, seen: Seen) {
     sum.duplicates += seen.duplicates;
     sum.holes += seen.holes;
@@ -97,12 +93,7 @@ async fn fan_out(
     scratch: &RefCell<Vec<u8>>,
 ) -> anyhow::Result<(f64, Seen)> {
     let head = server.until(session, |_, is_idle| is_idle).await?;
-    let path = path(session, head);
-    let opened = (0..FAST).map(|_| async {
-        let mut reader = Reader::open(&server.address, &server.token, &path, head, None).await?;
-        reader.until(scratch, |seen| seen.snapshots > 0).await?;
-        anyhow::Ok(reader)
-    });
+    let opened = (0..FAST).map(|_| Reader::follow(server.access(), session, head, scratch));
     let mut readers = try_join_all(opened).await?;
     let start = Instant::now();
     server.send(session, &format!("flood {EVENTS}")).await?;

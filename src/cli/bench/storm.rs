@@ -107,15 +107,7 @@ async fn storm(
     let start = Instant::now();
     let readers = (0..STREAMS).map(|number| {
         let (session, head) = sessions[number % sessions.len()];
-        let scratch = &scratch;
-        async move {
-            let after = head - behind;
-            let path = format!("/v1/sessions/{session}/stream?after={session}:{after}");
-            let mut reader =
-                Reader::open(&server.address, &server.token, &path, after, None).await?;
-            reader.until(scratch, |seen| seen.snapshots > 0).await?;
-            anyhow::Ok(reader)
-        }
+        Reader::follow(server.access(), session, head - behind, &scratch)
     });
     // They stay connected until the last one is.
     let readers = try_join_all(readers).await?;

@@ -2,7 +2,7 @@
 
 use super::{folder, inject, open, options};
 use crate::store::{
-    EventLog, StoreError,
+    EventLog, Pending, StoreError,
     conformance::sample,
     sqlite::{SqliteLog, SqliteOptions, sweep},
 };
@@ -29,6 +29,18 @@ fn fill_disk(conn: &Connection) {
 
 fn free_disk(conn: &Connection) {
     conn.query_row("PRAGMA max_page_count = 1000000", [], |row| row.get::<_, i64>(0)).unwrap();
+}
+
+/// Holds the writer up in the middle of a group until it is released; what is asked meanwhile becomes one group.
+fn hold_up(log: &SqliteLog) -> (mpsc::Sender<()>, Pending<()>) {
+    let (release, held) = mpsc::channel();
+    let (entered, is_held) = mpsc::channel();
+    let holding = inject(log, move |_| {
+        entered.send(()).unwrap();
+        held.recv().unwrap();
+    });
+    is_held.recv().unwrap();
+    (release, holding)
 }
 
 #[tokio::test]
@@ -76,13 +88,7 @@ async fn a_group_that_cannot_be_committed_fails_as_a_whole_and_numbers_are_used_
     let log = open(&path).unwrap();
     sample::make(&log, 1).await;
     // The writer is held up until all of these wait: they become one group.
-    let (release, held) = mpsc::channel::<()>();
-    let (entered, is_held) = mpsc::channel::<()>();
-    let holding = inject(&log, move |_| {
-        entered.send(()).unwrap();
-        held.recv().unwrap();
-    });
-    is_held.recv().unwrap();
+    let (release, holding) = hold_up(&log);
     let small = log.append(sample::append(1, vec![sample::output("small")]));
     let full = inject(&log, fill_disk);
     let big = log.append(sample::append(1, vec![sample::output("x".repeat(100_000))]));
@@ -112,13 +118,7 @@ async fn a_session_with_something_damaged_fails_the_group_once_and_from_then_on_
     inject(&log, damage).await.unwrap();
     for round in 0..2 {
         // Held up, so that these become one group.
-        let (release, held) = mpsc::channel::<()>();
-        let (entered, is_held) = mpsc::channel::<()>();
-        let holding = inject(&log, move |_| {
-            entered.send(()).unwrap();
-            held.recv().unwrap();
-        });
-        is_held.recv().unwrap();
+        let (release, holding) = hold_up(&log);
         let before = log.append(sample::append(2, vec![sample::output("before")]));
         let damaged = log.append(sample::send(1, "m", "hello"));
         let after = log.append(sample::append(2, vec![sample::output("after")]));
@@ -198,13 +198,7 @@ async fn a_full_queue_is_an_answer_and_not_a_wait() {
     let (_folder, path) = folder();
     let log = SqliteLog::open(&SqliteOptions { queue: 2, ..options(&path) }).unwrap();
     sample::make(&log, 1).await;
-    let (release, held) = mpsc::channel::<()>();
-    let (entered, is_held) = mpsc::channel::<()>();
-    let holding = inject(&log, move |_| {
-        entered.send(()).unwrap();
-        held.recv().unwrap();
-    });
-    is_held.recv().unwrap();
+    let (release, holding) = hold_up(&log);
     let waiting: Vec<_> =
         (0..2).map(|_| log.append(sample::append(1, vec![sample::output("a")]))).collect();
     // Answered while the writer is still held up.
@@ -223,13 +217,7 @@ async fn more_bytes_than_may_wait_are_refused_at_once() {
     let (_folder, path) = folder();
     let log = open(&path).unwrap();
     sample::make(&log, 1).await;
-    let (release, held) = mpsc::channel::<()>();
-    let (entered, is_held) = mpsc::channel::<()>();
-    let holding = inject(&log, move |_| {
-        entered.send(()).unwrap();
-        held.recv().unwrap();
-    });
-    is_held.recv().unwrap();
+    let (release, holding) = hold_up(&log);
     let send = |message: &str| {
         let mut send = sample::send(1, message, "text");
         let content = vec![b'x'; 40 * 1024 * 1024];
