@@ -34,6 +34,13 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest answer of a call: a page of history ends at 4 MiB, one event may be larger.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
+/// The HTTP library with a TLS implementation: the process's own if it chose one, else `ring`'s.
+pub fn http() -> reqwest::ClientBuilder {
+    // An error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 /// The way to one server with one credential. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
@@ -49,7 +56,7 @@ impl Client {
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, UrlError> {
         let base = parse_base(url)?;
         let authorization = token.map(bearer).transpose()?;
-        let mut http = reqwest::Client::builder()
+        let mut http = http()
             .connect_timeout(Duration::from_secs(5))
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())

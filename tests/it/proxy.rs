@@ -215,7 +215,7 @@ async fn pages_are_served_and_posts_taken_without_the_server() {
     let proxy = Proxy::to_address(nobody.local_addr().unwrap());
     proxy.serve("/page", "text/html", "<p>");
     let mut posted = proxy.posted();
-    let http = reqwest::Client::new();
+    let http = seawall::client::http().build().unwrap();
     let page = http.get(format!("{}/page?query", proxy.url())).send().await.unwrap();
     assert_eq!(page.headers()["content-type"], "text/html");
     assert_eq!(page.text().await.unwrap(), "<p>");

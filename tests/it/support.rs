@@ -107,7 +107,7 @@ impl Answer {
 impl Api {
     fn new(url: String, admin_url: String, token: Option<String>) -> Self {
         // A connection that the server is about to close for its idleness must not be used for another call.
-        let http = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(1));
+        let http = seawall::client::http().pool_idle_timeout(Duration::from_secs(1));
         Self { url, admin_url, token, http: http.build().expect("a client") }
     }
 

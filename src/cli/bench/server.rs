@@ -2,7 +2,7 @@
 
 use crate::{
     cli::new::message,
-    client::{Client, ClientError},
+    client::{self, Client, ClientError},
     domain::SessionId,
     wire::{admin::Status, api::CreateSession},
 };
@@ -38,7 +38,7 @@ impl BenchServer {
         let (process, public, admin) = serve(&config)?;
         let token = fs::read_to_string(folder.join("token"))?.trim().to_owned();
         let client = Client::new(&format!("http://{public}"), Some(&token))?;
-        let (admin_url, http) = (format!("http://{admin}"), reqwest::Client::new());
+        let (admin_url, http) = (format!("http://{admin}"), client::http().build()?);
         Ok(Self { process, folder, client, address: public, token, admin_url, http })
     }
 
