@@ -16,7 +16,7 @@ pub use fault::{ConfigErrors, Fault, Origin};
 pub use place::{NoDataFolder, environment};
 
 use crate::agent::Protocol;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -30,6 +30,18 @@ pub struct Config {
     pub agents: BTreeMap<String, Agent>,
     /// Each value with where it came from, in the order of reading.
     entries: Vec<read::Entry>,
+}
+
+impl Config {
+    /// Whether what clients say is hidden from the network in between.
+    fn may_cross_networks(&self) -> bool {
+        self.server.behind_proxy
+    }
+
+    /// Whether tokens may be taken at this address.
+    pub fn may_listen(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.may_cross_networks()
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -2,8 +2,11 @@
 //! Two servers may run in one process; a test gives each its clock and its port.
 
 mod heart;
+mod listeners;
 mod lock;
 pub mod systemd;
+
+pub use listeners::Inherited;
 
 use crate::{
     clock::Clock,
@@ -31,22 +34,19 @@ use actix_web::{
     web::Data,
 };
 use heart::{Asked, Heart};
+use listeners::AdminListener;
 use lock::DataLock;
 use socket2::SockRef;
 use std::{
     any::Any,
-    fs, io,
+    io,
     net::{SocketAddr, TcpListener},
-    os::unix::{fs::PermissionsExt, net::UnixListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 use tokio::sync::mpsc;
 
-/// Connections that may wait to be accepted: with a short queue, a storm of reconnects meets SYN retransmits of 1 s
-/// (measured: 1,000 connects at once take 0.1 s with 4096 places and 1.1 s with 128).
-const BACKLOG: i32 = 4096;
 /// How long a request's head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connections have at the end, when all sessions have ended, to take what was written to them. A reader that
@@ -60,7 +60,7 @@ const STORE_QUEUE: usize = 16 * 1024;
 const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// What a server is made of.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ServerOptions {
     pub config: Arc<Config>,
     /// Where database, lock and first token are; made if it is not there.
@@ -69,12 +69,14 @@ pub struct ServerOptions {
     pub clock: Clock,
     /// Threads for sessions; 0: the caller's, so that one thread owns the order of things.
     pub session_threads: usize,
+    /// Sockets that somebody else bound for this server.
+    pub inherited: Inherited,
 }
 
 /// A server that runs. Dropped without [`Server::stop`], it is gone as by a crash.
 pub struct Server {
     public: SocketAddr,
-    admin: Option<SocketAddr>,
+    admin: String,
     registry: Registry,
     log: Arc<dyn EventLog>,
     http: Vec<ServerHandle>,
@@ -96,6 +98,10 @@ pub enum StartError {
         "cannot listen on {address} ({key}): {error}; choose another address or stop what listens there"
     )]
     Listen { key: &'static str, address: String, error: io::Error },
+    #[error("the sockets that were handed over cannot be used: {0}; give the address of the API first, then that of the admin calls, or none")]
+    Inherited(String),
+    #[error("{address} ({key}) is not loopback and there is no TLS: tokens would cross the network in the clear; change the socket unit, or put a TLS proxy in front and set server.behind_proxy")]
+    Unsafe { key: &'static str, address: SocketAddr },
     #[error(transparent)]
     Store(#[from] OpenError),
     #[error("the store cannot be read: {0}")]
@@ -106,18 +112,12 @@ pub enum StartError {
     Serve(io::Error),
 }
 
-enum AdminListener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
 impl Server {
     /// Starts a server within the caller's actix system. When this returns it accepts requests.
     pub async fn start(options: ServerOptions) -> Result<Self, StartError> {
-        let ServerOptions { config, data, launcher, clock, session_threads } = options;
+        let ServerOptions { config, data, launcher, clock, session_threads, inherited } = options;
         let lock = DataLock::take(&data)?;
-        let public = listen("server.listen", &config.server.listen)?;
-        let admin = listen_admin(&config.admin.listen)?;
+        let (public, admin) = listeners::open(inherited, &config)?;
         let log = open_store(&config, &data)?;
         let first_token = first_token(&config, &data)?;
         sweep_leftovers(&*log).await;
@@ -158,10 +158,7 @@ impl Server {
             first_token,
         ));
         let public_address = public.local_addr().map_err(StartError::Serve)?;
-        let admin_address = match &admin {
-            AdminListener::Tcp(listener) => listener.local_addr().ok(),
-            AdminListener::Unix(_) => None,
-        };
+        let admin_listen = admin.to_string();
         let http = vec![
             serve_public(app.clone(), public).map_err(StartError::Serve)?,
             serve_admin(app, admin).map_err(StartError::Serve)?,
@@ -170,7 +167,7 @@ impl Server {
         registry.wake(recovered.resume).await;
         Ok(Self {
             public: public_address,
-            admin: admin_address,
+            admin: admin_listen,
             registry,
             log,
             http,
@@ -189,7 +186,12 @@ impl Server {
 
     /// Where the admin calls are, unless that is a unix socket.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin
+        self.admin.parse().ok()
+    }
+
+    /// Where the admin calls are, written as in the configuration.
+    pub fn admin_listen(&self) -> &str {
+        &self.admin
     }
 
     pub fn registry(&self) -> &Registry {
@@ -269,32 +271,7 @@ fn report(recovered: &Recovered) {
     }
 }
 
-// Listeners
-
-fn listen(key: &'static str, address: &str) -> Result<TcpListener, StartError> {
-    let refused = |error| StartError::Listen { key, address: address.into(), error };
-    let listener = TcpListener::bind(address).map_err(refused)?;
-    rustix::net::listen(&listener, BACKLOG).map_err(|error| refused(error.into()))?;
-    Ok(listener)
-}
-
-fn listen_admin(address: &str) -> Result<AdminListener, StartError> {
-    let Some(path) = address.strip_prefix("unix:") else {
-        return listen("admin.listen", address).map(AdminListener::Tcp);
-    };
-    let refused =
-        |error| StartError::Listen { key: "admin.listen", address: address.into(), error };
-    // A socket that nobody answers is left over from a crash; the lock tells that it was ours.
-    if std::os::unix::net::UnixStream::connect(path).is_err() {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
-            _ => {}
-        }
-    }
-    let listener = UnixListener::bind(path).map_err(refused)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(refused)?;
-    Ok(AdminListener::Unix(listener))
-}
+// HTTP
 
 fn serve_public(app: Data<App>, listener: TcpListener) -> io::Result<ServerHandle> {
     let workers = match app.config.server.workers {

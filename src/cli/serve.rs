@@ -4,9 +4,9 @@
 use super::{check_config, failure::Usage};
 use crate::{
     clock::Clock,
-    config::{Config, environment},
+    config::environment,
     process::child::Launcher,
-    server::{Server, ServerOptions, systemd},
+    server::{Inherited, Server, ServerOptions, systemd},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io::IsTerminal, path::Path, sync::Arc, time::Duration};
@@ -14,6 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) fn run(config: Option<&Path>) -> anyhow::Result<()> {
     let config = check_config::load(config)?;
+    // While this is the only thread: the environment is changed.
+    let inherited = Inherited::from_environment()?;
     let data = config.data_folder(environment()).map_err(|error| Usage(error.to_string()))?;
     env_logger::Builder::from_env(
         env_logger::Env::default().default_filter_or("info,actix_server=warn"),
@@ -27,6 +29,7 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<()> {
         launcher: Launcher::default(),
         clock: Clock::system(),
         session_threads: std::thread::available_parallelism().map_or(1, usize::from),
+        inherited,
     };
     actix::System::new().block_on(serve(options))
 }
@@ -37,7 +40,7 @@ async fn serve(options: ServerOptions) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut server = Server::start(options).await?;
-    announce(&server, &config);
+    announce(&server);
     systemd::ready(&format!("serving on http://{}", server.public_address()));
     tokio::select! {
         _ = terminate.recv() => {}
@@ -63,11 +66,9 @@ async fn serve(options: ServerOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn announce(server: &Server, config: &Config) {
+fn announce(server: &Server) {
     let public = server.public_address();
-    let admin = server
-        .admin_address()
-        .map_or_else(|| config.admin.listen.clone(), |address| address.to_string());
+    let admin = server.admin_listen();
     log::info!("seawall {} serves on http://{public}, admin on {admin}", env!("CARGO_PKG_VERSION"));
     if std::io::stderr().is_terminal() {
         eprintln!("\n  Make a session:  seawall new demo --attach\n");

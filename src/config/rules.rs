@@ -58,7 +58,7 @@ impl Rules<'_> {
                     &[key],
                     format!("expected an address with a port like \"127.0.0.1:7878\", got {listen:?}"),
                 ),
-                Some(false) if !server.behind_proxy => self.refuse(
+                Some(false) if !config.may_cross_networks() => self.refuse(
                     &[key, "server.behind_proxy"],
                     format!("{listen} is not loopback and there is no TLS: tokens would cross the network in the \
                              clear; listen on 127.0.0.1, or put a TLS proxy in front and set server.behind_proxy"),

@@ -28,7 +28,7 @@ use seawall::{
     domain::{SessionId, State, Timestamp},
     process::child::Launcher,
     registry::Registry,
-    server::{Server, ServerOptions},
+    server::{Inherited, Server, ServerOptions},
     store::{EventLog, Snapshot},
     wire::sse::{Decoder, ServerEvent},
 };
@@ -490,6 +490,7 @@ impl Driven {
             launcher: Launcher { guard: PathBuf::from(SEAWALL) },
             clock: clock.clone(),
             session_threads: 0,
+            inherited: Inherited::default(),
         };
         let (started_sender, started) = tokio::sync::oneshot::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel();

@@ -1,7 +1,13 @@
 //! What systemd hears of a server, on a real notification socket.
 
-use crate::support::{PATIENCE, Process, configured};
-use std::{io::Write, net::TcpStream, os::unix::net::UnixDatagram, time::Duration};
+use crate::support::{PATIENCE, Process, SEAWALL, configured, eventually, within};
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::net::{UnixDatagram, UnixStream},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 /// Far less than a machine would use.
 const WATCHDOG: Duration = Duration::from_millis(600);
@@ -82,4 +88,48 @@ async fn the_watchdog_of_a_server_whose_registry_hangs_is_not_fed() {
     // What was sent before it hung is heard; then there is silence.
     let fed = std::iter::from_fn(|| systemd.socket.recv(&mut buffer).ok()).take(50).count();
     assert!(fed < 50, "it is fed although its registry hangs");
+}
+
+/// A port that was free a moment ago.
+fn free_address() -> String {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn both_sockets_of_a_socket_unit_are_served() {
+    // The configuration names other addresses than the sockets have.
+    let folder = configured("");
+    let (public, admin) = (free_address(), folder.path().join("admin.sock"));
+    let mut command = Command::new("systemd-socket-activate");
+    command.arg("--listen").arg(&public).arg("--listen").arg(&admin);
+    command.args([SEAWALL, "serve", "--config"]).arg(folder.path().join("seawall.toml"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // The first connection starts the server, and is served when it has started.
+    let first = public.clone();
+    let first = tokio::task::spawn_blocking(move || {
+        let mut stream = None;
+        eventually("the socket listens", || {
+            stream = TcpStream::connect(&first).ok();
+            stream.is_some()
+        });
+        let mut stream = stream.unwrap();
+        let request = "GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let server = Process::start_as(command, folder).await;
+    assert_eq!(server.url, format!("http://{public}"));
+    let answer = within("the first answer", first).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut stream = UnixStream::connect(&admin).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    let (ended, _) = server.stop().await;
+    assert_eq!(ended.code(), Some(0));
 }
