@@ -13,6 +13,8 @@ pub mod guard;
 mod ls;
 mod new;
 mod output;
+mod pages;
+mod restore;
 mod send;
 mod serve;
 mod session_id;
@@ -50,6 +52,12 @@ fn dispatch(Args { target, json, command }: Args) -> anyhow::Result<()> {
         }
         Command::Token(token) => return token::run(&output, &token),
         Command::Bench(bench) => return bench::run(&output, &bench),
+        Command::Restore(restore) => return restore::run(&output, &restore),
+        Command::Completions { shell } => {
+            pages::completions(shell);
+            return Ok(());
+        }
+        Command::Man { folder } => return pages::man(&folder),
         _ => {}
     }
     let client = target.client()?;
@@ -86,7 +94,10 @@ async fn talk(
         Command::Serve { .. }
         | Command::CheckConfig { .. }
         | Command::Token(_)
-        | Command::Bench(_) => {
+        | Command::Bench(_)
+        | Command::Restore(_)
+        | Command::Completions { .. }
+        | Command::Man { .. } => {
             unreachable!("dispatched without a client")
         }
     }

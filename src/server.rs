@@ -4,9 +4,12 @@
 mod heart;
 mod listeners;
 mod lock;
+mod restore;
 pub mod systemd;
 
+pub use crate::store::sqlite::Restored;
 pub use listeners::Inherited;
+pub use restore::{RefusedRestore, restore};
 
 use crate::{
     clock::Clock,
@@ -98,9 +101,13 @@ pub enum StartError {
         "cannot listen on {address} ({key}): {error}; choose another address or stop what listens there"
     )]
     Listen { key: &'static str, address: String, error: io::Error },
-    #[error("the sockets that were handed over cannot be used: {0}; give the address of the API first, then that of the admin calls, or none")]
+    #[error(
+        "the sockets that were handed over cannot be used: {0}; give the address of the API first, then that of the admin calls, or none"
+    )]
     Inherited(String),
-    #[error("{address} ({key}) is not loopback and there is no TLS: tokens would cross the network in the clear; change the socket unit, or put a TLS proxy in front and set server.behind_proxy")]
+    #[error(
+        "{address} ({key}) is not loopback and there is no TLS: tokens would cross the network in the clear; change the socket unit, or put a TLS proxy in front and set server.behind_proxy"
+    )]
     Unsafe { key: &'static str, address: SocketAddr },
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -230,10 +237,13 @@ impl Server {
     }
 }
 
+fn database_path(config: &Config, data: &Path) -> PathBuf {
+    config.store.path.clone().unwrap_or_else(|| data.join("seawall.db"))
+}
+
 fn open_store(config: &Config, data: &Path) -> Result<Arc<dyn EventLog>, StartError> {
-    let path = config.store.path.clone().unwrap_or_else(|| data.join("seawall.db"));
     let options = SqliteOptions {
-        path,
+        path: database_path(config, data),
         durability: config.store.durability,
         readers: STORE_READERS,
         queue: STORE_QUEUE,

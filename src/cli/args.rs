@@ -1,6 +1,8 @@
 //! The words of the command line and their help. Nothing here does anything.
 
-use super::{bench::Bench, ls::Ls, new::New, send::Send, target::Target, token::Token};
+use super::{
+    bench::Bench, ls::Ls, new::New, restore::Restore, send::Send, target::Target, token::Token,
+};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 
@@ -51,6 +53,8 @@ Run the server:
   check-config     find every fault of a configuration file
   token            make a token and the lines for the configuration
   bench            measure what this machine can do
+  restore FILE     put a backup into the place of the database
+  completions SHELL  print completions for a shell
 
 {options}{after-help}
 ";
@@ -138,6 +142,17 @@ pub(super) enum Command {
     },
     Token(Token),
     Bench(Bench),
+    Restore(Restore),
+    /// Print completions for a shell, to be put where that shell looks for them.
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// Write the pages for `man`, one a command.
+    #[command(hide = true)]
+    Man {
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -205,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_command_is_in_the_help() {
-        for command in Args::command().get_subcommands() {
+        for command in Args::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let name = command.get_name();
             assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
             assert!(command.get_about().is_some(), "{name}");

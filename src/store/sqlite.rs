@@ -14,6 +14,7 @@ mod migrations;
 mod open;
 mod prune;
 mod read;
+mod restore;
 mod row;
 mod stage;
 mod sweep;
@@ -47,6 +48,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 pub use crate::config::Durability;
 pub use open::OpenError;
+pub use restore::{RestoreError, Restored, restore};
 
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {

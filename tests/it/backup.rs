@@ -1,9 +1,9 @@
 //! Copies of the log that are taken while it is in use, and what they hold. That the copy is opened by a server, and not
 //! only by a library, is the point.
 
-use crate::support::{Process, assert_dense, configure, configured, turn_of};
+use crate::support::{Process, SEAWALL, assert_dense, configure, configured, turn_of};
 use serde_json::json;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, sync::Arc};
 use tempfile::TempDir;
 
 /// Replays of any length, so that a stream shows everything.
@@ -103,4 +103,59 @@ async fn without_a_place_for_backups_there_are_none_and_the_answer_names_the_key
     let answer = server.admin().post("/admin/backup", json!({ "name": "one.db" })).await;
     let problem = answer.refused(422, "not_configured");
     assert!(problem["detail"].as_str().unwrap().contains("store.backup_dir"), "{problem}");
+}
+
+/// `seawall restore` for the server of this folder; its exit code with all that it says.
+fn restore(folder: &Path, backup: &Path) -> (Option<i32>, String) {
+    let mut command = Command::new(SEAWALL);
+    command.arg("restore").arg(backup).arg("--config").arg(folder.join("seawall.toml"));
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn a_backup_is_restored_while_no_server_runs_and_clients_are_told_to_begin_anew() {
+    let server = Process::start_in(with_backups("")).await;
+    let id = server.create("cat").await;
+    server.send(&id, "m1", "kept").await;
+    server.admin().post("/admin/backup", json!({ "name": "one.db" })).await.expect(201);
+    let backup = server.folder.path().join("backups/one.db");
+    server.send(&id, "m2", "after the backup").await;
+    let mut stream = server.stream(&format!("/v1/stream?sessions={id}&after={id}:0")).await;
+    stream.events_until(|event| event["data"]["message_id"] == "m2").await;
+    let token = stream.last_event_id();
+
+    let (code, said) = restore(server.folder.path(), &backup);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(&server.pid().to_string()), "the holder is named: {said}");
+
+    let (_, folder) = server.stop().await;
+    let (code, said) = restore(folder.path(), &backup);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("restored 1 sessions with "), "{said}");
+
+    let server = Process::start_in(folder).await;
+    let messages = server.events(&id).await;
+    let messages: Vec<_> =
+        messages.iter().filter(|event| event["type"] == "user.message").collect();
+    assert_eq!(messages.len(), 1, "what came after the backup is not in it");
+    let resumed = server.request("GET", &format!("/v1/sessions/{id}/stream"));
+    let mut stream = server.stream_with(resumed.header("Last-Event-ID", token)).await;
+    let (gap, _) = stream.named("gap").await;
+    assert_eq!(gap["reason"], "unknown_cursor");
+}
+
+#[tokio::test]
+async fn a_backup_that_is_none_is_refused_and_the_database_stays() {
+    let server = Process::start("").await;
+    let id = server.create("cat").await;
+    let (_, folder) = server.stop().await;
+    let bad = folder.path().join("novel.txt");
+    fs::write(&bad, "my only copy of a novel").unwrap();
+    let (code, said) = restore(folder.path(), &bad);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("novel.txt"), "{said}");
+    let server = Process::start_in(folder).await;
+    server.session(&id).await;
 }

@@ -114,7 +114,8 @@ async fn both_sockets_of_a_socket_unit_are_served() {
             stream.is_some()
         });
         let mut stream = stream.unwrap();
-        let request = "GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let request =
+            "GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut answer = String::new();

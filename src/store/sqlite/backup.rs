@@ -92,7 +92,7 @@ fn make(database: &Path, to: &Path) -> Result<Backup, StoreError> {
 }
 
 /// How many bytes the copy has.
-fn copy(database: &Path, partial: &Path) -> Result<u64, StoreError> {
+pub(super) fn copy(database: &Path, partial: &Path) -> Result<u64, StoreError> {
     let fault = |error: io::Error| unavailable(partial, &error);
     match fs::remove_file(partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),

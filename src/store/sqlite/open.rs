@@ -90,7 +90,7 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connec
 }
 
 /// Looks without touching. The version of the database; 0 where it is empty.
-fn inspect(path: &Path, conn: &Connection) -> Result<i64, OpenError> {
+pub(super) fn inspect(path: &Path, conn: &Connection) -> Result<i64, OpenError> {
     let fault = |error| read_fault(path, error);
     // Else closing the connection would copy what a crash left in the write-ahead log into a file that we refuse.
     // Without such a log there is nothing to copy, and closing takes away the empty one that reading made.
@@ -151,14 +151,14 @@ fn no_wal(mode: &str) -> rusqlite::Error {
     )
 }
 
-fn unreachable(path: &Path, error: &io::Error) -> OpenError {
+pub(super) fn unreachable(path: &Path, error: &io::Error) -> OpenError {
     OpenError::Unreachable {
         path: path.to_owned(),
         cause: format!("{error}; its folder must exist and this user must be able to write there"),
     }
 }
 
-fn read_fault(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(super) fn read_fault(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

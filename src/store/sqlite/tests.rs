@@ -3,6 +3,7 @@
 
 mod faults;
 mod opening;
+mod restoring;
 
 use super::{
     Durability, OpenError, SqliteLog, SqliteOptions,
