@@ -7,6 +7,7 @@
 //! ```
 
 mod backup;
+mod compact;
 mod error;
 mod file;
 mod gate;

@@ -3,7 +3,7 @@
 
 use super::{
     super::{Answer, Backup, Pending, StoreError},
-    file,
+    compact, file,
     open::connect,
 };
 use rusqlite::OpenFlags;
@@ -106,6 +106,7 @@ pub(super) fn copy(database: &Path, partial: &Path) -> Result<u64, StoreError> {
     let conn = connect(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     // In a write-ahead log a read transaction holds up no writer, however long it lasts. The online backup's steps would
     // begin anew after every commit.
+    compact::prepare(&conn)?;
     conn.execute("VACUUM INTO ?1", [name])?;
     let copy = File::open(partial).map_err(fault)?;
     copy.sync_all().map_err(fault)?;

@@ -3,6 +3,7 @@
 use super::{
     Durability, SqliteLog, SqliteOptions,
     backup::Backups,
+    compact,
     file,
     gate::{Gate, Read},
     migrations, writer,
@@ -118,6 +119,9 @@ pub(super) fn inspect(path: &Path, conn: &Connection) -> Result<i64, OpenError> 
 
 /// Brings a sound database into use: journal, version, identity.
 fn prepare(conn: &Connection, version: i64, durability: Durability) -> rusqlite::Result<StoreId> {
+    if version == 0 {
+        compact::prepare(conn)?;
+    }
     conn.pragma_update_and_check(None, "journal_mode", "wal", |row| {
         let mode: String = row.get(0)?;
         if mode == "wal" { Ok(()) } else { Err(no_wal(&mode)) }

@@ -3,6 +3,7 @@
 
 use super::{
     super::{Answer, Pruned, StoreError, Watch, feed::Feeds},
+    compact,
     file::Identity,
     gate::{Gate, Job, Write},
     prune::{Portion, Pruning},
@@ -43,6 +44,8 @@ pub(super) struct Writer {
     sweep_due: bool,
     /// Walks of retention over all sessions, one after the other.
     prunings: VecDeque<(Pruning, Answer<Pruned>)>,
+    /// Something was removed: the file may be larger than it must be.
+    compaction_due: bool,
     groups_since_chore: u32,
     checkpoint_due: bool,
     is_failing: bool,
@@ -94,6 +97,7 @@ impl Writer {
             places: Places::default(),
             sweep_due: true,
             prunings: VecDeque::new(),
+            compaction_due: true,
             groups_since_chore: 0,
             checkpoint_due: false,
             is_failing: false,
@@ -104,7 +108,7 @@ impl Writer {
     /// The next job; chores are done while there is none, and now and then in between. None once the gate is closed and
     /// the queue is empty.
     fn next_job(&mut self) -> Option<Job> {
-        if self.groups_since_chore >= GROUPS_PER_CHORE {
+        if self.groups_since_chore >= GROUPS_PER_CHORE && self.has_chore() {
             self.chore();
         }
         loop {
@@ -232,6 +236,7 @@ impl Writer {
                 Change::Created(session) => self.feeds.changed(session),
                 Change::Deleted(session) => {
                     self.sweep_due = true;
+                    self.compaction_due = true;
                     self.feeds.delete(session);
                 }
             }
@@ -254,7 +259,7 @@ impl Writer {
     }
 
     fn has_chore(&self) -> bool {
-        self.sweep_due || !self.prunings.is_empty()
+        self.sweep_due || !self.prunings.is_empty() || self.compaction_due
     }
 
     /// Does a little of what can wait.
@@ -262,9 +267,24 @@ impl Writer {
         self.groups_since_chore = 0;
         if self.sweep_due {
             self.sweep();
-        } else {
+        } else if !self.prunings.is_empty() {
             self.prune();
+        } else {
+            self.compact();
         }
+    }
+
+    fn compact(&mut self) {
+        let moved = self.file.check().map_err(|error| error.to_string());
+        let moved = moved.and_then(|()| {
+            compact::portion(&self.conn).map_err(|error| error.to_string())
+        });
+        self.compaction_due = moved.unwrap_or_else(|error| {
+            // The next removal, or the next start, tries again.
+            log::warn!(error; "free space of the database cannot be given back now");
+            false
+        });
+        self.checkpoint_due |= self.compaction_due;
     }
 
     fn prune(&mut self) {
@@ -273,6 +293,7 @@ impl Writer {
             Ok(Portion::Nothing) => return,
             Ok(Portion::Removed(session, first)) => {
                 self.checkpoint_due = true;
+                self.compaction_due = true;
                 return self.feeds.pruned(session, first);
             }
             Ok(Portion::Finished) => Ok(pruning.pruned),

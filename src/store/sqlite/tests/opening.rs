@@ -198,3 +198,24 @@ async fn a_database_of_every_earlier_version_is_brought_up_and_keeps_what_it_has
         assert_eq!(sample::add(&log, 1, vec![sample::output("next")]).await, 2);
     }
 }
+
+#[tokio::test]
+async fn a_new_database_and_a_copy_of_an_old_one_can_give_space_back() {
+    let vacuum = |path: &Path| -> i64 {
+        let conn = Connection::open(path).unwrap();
+        conn.pragma_query_value(None, "auto_vacuum", |row| row.get(0)).unwrap()
+    };
+    const INCREMENTAL: i64 = 2;
+    let (_folder, path) = folder();
+    make(&path).await;
+    assert_eq!(vacuum(&path), INCREMENTAL);
+    let (_folder, path) = folder();
+    let conn = Connection::open(&path).unwrap();
+    migrations::migrate_to(&conn, 0, 1).unwrap();
+    drop(conn);
+    assert_eq!(vacuum(&path), 0);
+    let log = open(&path).unwrap();
+    let copy = path.with_extension("copy");
+    log.backup(copy.clone()).await.unwrap();
+    assert_eq!(vacuum(&copy), INCREMENTAL);
+}
