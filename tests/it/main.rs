@@ -12,6 +12,7 @@ mod config;
 mod crash;
 mod day;
 mod detach;
+mod docs;
 mod hanging;
 mod house;
 mod lost_replies;

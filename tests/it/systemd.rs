@@ -2,6 +2,7 @@
 
 use crate::support::{PATIENCE, Process, SEAWALL, configured, eventually, within};
 use std::{
+    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::net::{UnixDatagram, UnixStream},
@@ -133,4 +134,49 @@ async fn both_sockets_of_a_socket_unit_are_served() {
     assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
     let (ended, _) = server.stop().await;
     assert_eq!(ended.code(), Some(0));
+}
+
+/// `systemd-analyze` on the units as they are shipped, but for the place of the program; all that it says.
+fn analyzed(arguments: &[&str]) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for unit in ["seawall.service", "seawall.socket"] {
+        let text = fs::read_to_string(format!("config/systemd/{unit}")).unwrap();
+        // The manual page is there where the package is installed.
+        let lines = text.lines().filter(|line| !line.starts_with("Documentation="));
+        let text = lines.map(|line| line.replace("/usr/bin/seawall", SEAWALL) + "\n");
+        fs::write(folder.path().join(unit), text.collect::<String>()).unwrap();
+    }
+    let output = Command::new("systemd-analyze")
+        .args(arguments)
+        .current_dir(folder.path())
+        .env("SYSTEMD_COLORS", "0")
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn the_units_are_what_systemd_understands() {
+    // It tells of keys that it does not know, and succeeds all the same.
+    let verified = analyzed(&["verify", "./seawall.service", "./seawall.socket"]);
+    assert_eq!(verified, (true, String::new()));
+}
+
+#[test]
+fn the_service_is_confined() {
+    // Twenty stands for 2.0.
+    let (is_within, text) =
+        analyzed(&["security", "--offline=true", "--threshold=20", "./seawall.service"]);
+    assert!(is_within, "{text}");
+    assert!(text.contains("Overall exposure level"), "{text}");
+}
+
+#[test]
+fn the_service_has_longer_to_stop_than_the_server_takes() {
+    let unit = fs::read_to_string("config/systemd/seawall.service").unwrap();
+    let limit = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+    let limit = humantime::parse_duration(limit).unwrap();
+    let grace = seawall::config::Config::default().server.shutdown_grace;
+    assert!(limit > grace + Duration::from_secs(10), "{limit:?} {grace:?}");
 }

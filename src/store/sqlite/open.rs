@@ -3,8 +3,7 @@
 use super::{
     Durability, SqliteLog, SqliteOptions,
     backup::Backups,
-    compact,
-    file,
+    compact, file,
     gate::{Gate, Read},
     migrations, writer,
 };

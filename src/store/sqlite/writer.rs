@@ -276,9 +276,8 @@ impl Writer {
 
     fn compact(&mut self) {
         let moved = self.file.check().map_err(|error| error.to_string());
-        let moved = moved.and_then(|()| {
-            compact::portion(&self.conn).map_err(|error| error.to_string())
-        });
+        let moved =
+            moved.and_then(|()| compact::portion(&self.conn).map_err(|error| error.to_string()));
         self.compaction_due = moved.unwrap_or_else(|error| {
             // The next removal, or the next start, tries again.
             log::warn!(error; "free space of the database cannot be given back now");
