@@ -1,6 +1,7 @@
 //! Servers that are killed or told to go, and what the next one finds. Whatever the moment was, nothing that was
 //! acknowledged or shown is lost, nothing is done twice, and nobody is left behind.
 
+mod ending;
 mod random;
 
 use crate::support::{
