@@ -8,6 +8,7 @@ mod deaths;
 mod interrupts;
 mod laws;
 mod life;
+mod own;
 mod script;
 mod stops;
 mod store;
