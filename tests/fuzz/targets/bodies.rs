@@ -1,4 +1,4 @@
-//! Any bytes as the body of each call: accepted or refused, never a panic; content that is accepted has one digest.
+//! Any bytes as the body of each call: accepted or refused, never a panic; what is accepted reads the same when it is written again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -31,5 +31,10 @@ fuzz_target!(|bytes: &[u8]| {
     parse::<StopSession>(bytes);
     parse::<MakeBackup>(bytes);
     parse::<Empty>(bytes);
-    parse::<SendMessage>(bytes);
+    if let Some(message) = parse::<SendMessage>(bytes) {
+        // What is kept is what was said.
+        let kept = serde_json::to_vec(&message).expect("JSON");
+        let again = parse::<SendMessage>(&kept).expect("what was taken is taken again");
+        assert_eq!(kept, serde_json::to_vec(&again).expect("JSON"));
+    }
 });

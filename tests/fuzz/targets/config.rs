@@ -5,8 +5,10 @@ use libfuzzer_sys::fuzz_target;
 use seawall::config::Config;
 use std::path::Path;
 
-fuzz_target!(|input: (&str, Option<(&str, &str)>)| {
-    let (text, variable) = input;
+// A file, and behind a NUL a variable that overrides it.
+fuzz_target!(|input: &str| {
+    let (text, variable) = input.split_once('\0').unwrap_or((input, ""));
+    let variable = variable.split_once('=');
     let env = variable.map(|(name, value)| (format!("SEAWALL__{name}"), value.to_owned()));
     match Config::from_texts(Some((Path::new("fuzz.toml"), text)), env) {
         Ok(config) => assert!(config.print().contains("[server]")),
