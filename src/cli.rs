@@ -1,6 +1,7 @@
 //! The command line: what is typed, in; text, JSON lines and an exit code, out. Each command is one file and uses the
 //! client library or the server as any other program would; nothing is decided here that the API does not offer.
 
+mod admin;
 mod args;
 mod attach;
 mod bench;
@@ -19,6 +20,7 @@ mod send;
 mod serve;
 mod session_id;
 mod show;
+mod table;
 mod target;
 mod token;
 mod words;
@@ -37,9 +39,10 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         _ => {}
     }
     let args = Args::parse_from(args);
+    let flag = if matches!(args.command, Command::Admin(_)) { "--admin-url" } else { "--url" };
     match dispatch(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(&error),
+        Err(error) => failure::report(&error, flag),
     }
 }
 
@@ -60,8 +63,12 @@ fn dispatch(Args { target, json, command }: Args) -> anyhow::Result<()> {
         Command::Man { folder } => return pages::man(&folder),
         _ => {}
     }
-    let client = target.client()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Command::Admin(admin) = command {
+        let server = target.admin(&admin.url)?;
+        return runtime.block_on(admin::run(&server, &output, admin.command));
+    }
+    let client = target.client()?;
     runtime.block_on(talk(&client, &output, command))
 }
 
@@ -97,7 +104,8 @@ async fn talk(
         | Command::Bench(_)
         | Command::Restore(_)
         | Command::Completions { .. }
-        | Command::Man { .. } => {
+        | Command::Man { .. }
+        | Command::Admin(_) => {
             unreachable!("dispatched without a client")
         }
     }

@@ -1,6 +1,7 @@
 //! The client library: typed calls of the HTTP API and a stream that reconnects by itself. It speaks to any Seawall
 //! over the wire alone: it knows neither the server's actors nor its database, and it shows nothing to anybody.
 
+mod admin;
 mod backoff;
 mod calls;
 mod error;
@@ -11,6 +12,7 @@ mod retry;
 mod send;
 mod stream;
 
+pub use admin::Admin;
 pub use calls::{EventQuery, SessionFilter};
 pub use error::{ClientError, UrlError};
 pub use history::History;
@@ -46,27 +48,44 @@ pub fn http() -> reqwest::ClientBuilder {
 pub struct Client {
     http: reqwest::Client,
     base: Arc<Url>,
+    shown: Arc<str>,
     /// `Bearer …`, marked as sensitive, so that no log of the HTTP library shows it.
     authorization: Option<header::HeaderValue>,
     clock: Clock,
+    /// How long a call may take.
+    patience: Duration,
 }
 
 impl Client {
     /// `url`: the server's root, such as `http://127.0.0.1:7878`; a path before `/v1` is kept.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, UrlError> {
         let base = parse_base(url)?;
-        let authorization = token.map(bearer).transpose()?;
-        let mut http = http()
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_keepalive(Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("seawall/", env!("CARGO_PKG_VERSION")));
+        let mut http = http();
         if is_loopback(&base) {
             // A proxy of the environment could not reach this machine's own loopback.
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|error| UrlError(format!("no HTTP client: {error}")))?;
-        Ok(Self { http, base: Arc::new(base), authorization, clock: Clock::system() })
+        Self::build(http, base.to_string(), base, token)
+    }
+
+    /// `shown`: how the server is named to people.
+    fn build(
+        http: reqwest::ClientBuilder,
+        shown: String,
+        base: Url,
+        token: Option<&str>,
+    ) -> Result<Self, UrlError> {
+        let authorization = token.map(bearer).transpose()?;
+        let http = http
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_keepalive(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("seawall/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| UrlError(format!("no HTTP client: {error}")))?;
+        let (base, shown) = (Arc::new(base), shown.into());
+        let (clock, patience) = (Clock::system(), CALL_TIMEOUT);
+        Ok(Self { http, base, shown, authorization, clock, patience })
     }
 
     /// The same client on another clock: all its waits follow that one.
@@ -77,7 +96,7 @@ impl Client {
 
     /// The server's root, as given.
     pub fn url(&self) -> &str {
-        self.base.as_str()
+        &self.shown
     }
 
     /// Follows sessions, the list, or both. Connects when it is first asked for an item.
@@ -160,29 +179,29 @@ impl Client {
     ) -> Result<T, ClientError> {
         tokio::select! {
             result = work => result,
-            () = self.clock.sleep(CALL_TIMEOUT) => {
-                Err(ClientError::TimedOut { url: self.base.to_string(), after: CALL_TIMEOUT })
+            () = self.clock.sleep(self.patience) => {
+                Err(ClientError::TimedOut { url: self.shown.to_string(), after: self.patience })
             }
         }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {
-        ClientError::Unreachable { url: self.base.to_string(), cause: error::innermost(error) }
+        ClientError::Unreachable { url: self.shown.to_string(), cause: error::innermost(error) }
     }
 
     /// The connection ended although nothing failed.
     fn cut(&self, cause: &str) -> ClientError {
-        ClientError::Unreachable { url: self.base.to_string(), cause: cause.to_owned() }
+        ClientError::Unreachable { url: self.shown.to_string(), cause: cause.to_owned() }
     }
 
     fn malformed(&self, detail: String) -> ClientError {
-        ClientError::Malformed { url: self.base.to_string(), detail }
+        ClientError::Malformed { url: self.shown.to_string(), detail }
     }
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Client").field(&self.base.as_str()).finish()
+        f.debug_tuple("Client").field(&self.shown).finish()
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Server {
     /// Names that `Host` may have; empty: the listen address, localhost, 127.0.0.1, `[::1]`.
     pub hosts: Vec<String>,
     pub behind_proxy: bool,
+    /// The public listener answers the admin calls that a console needs, below `/v1/admin`.
+    pub admin_api: bool,
     /// Threads that serve HTTP; 0: one a core.
     pub workers: usize,
     pub shutdown_grace: Duration,

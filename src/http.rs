@@ -12,6 +12,7 @@ mod host;
 mod messages;
 mod openapi;
 mod query;
+mod requests;
 mod routes;
 mod sessions;
 mod stream;
@@ -24,6 +25,7 @@ use crate::{
     clock::Clock,
     config::{Config, Token},
     domain::Timestamp,
+    metrics::Metrics,
     registry::Registry,
     store::EventLog,
     supervise::pulse::Pulse,
@@ -42,10 +44,13 @@ pub struct App {
     pub clock: Clock,
     started_at: Timestamp,
     pulse: Arc<Pulse>,
+    metrics: Arc<Metrics>,
+    requests: requests::Requests,
     pub(crate) tokens: auth::Tokens,
     hosts: host::Hosts,
-    /// The OpenAPI document; it does not change while the server runs.
+    /// The OpenAPI documents; they do not change while the server runs.
     document: Bytes,
+    admin_document: Bytes,
 }
 
 impl App {
@@ -56,6 +61,7 @@ impl App {
         config: Arc<Config>,
         clock: Clock,
         pulse: Arc<Pulse>,
+        metrics: Arc<Metrics>,
         first_token: Option<Token>,
     ) -> Self {
         let first_token = first_token.filter(|_| config.auth.tokens.is_empty());
@@ -65,7 +71,10 @@ impl App {
             hosts: host::Hosts::new(&config.server),
             started_at: clock.now(),
             pulse,
-            document: openapi::document(),
+            metrics,
+            requests: requests::Requests::new(),
+            document: openapi::document(config.server.admin_api),
+            admin_document: openapi::admin_document(),
             log,
             registry,
             config,

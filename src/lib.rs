@@ -7,6 +7,7 @@ pub mod wire;
 
 pub mod clock;
 pub(crate) mod fault;
+pub mod metrics;
 
 pub mod agent;
 pub mod config;

@@ -10,6 +10,7 @@ mod procfs;
 pub mod sweep;
 pub mod transport;
 mod tree;
+pub mod usage;
 
 use crate::{
     agent::{AgentEvent, AgentRequest},

@@ -14,6 +14,7 @@ use crate::{
     session::{Refusal, Reply, Request},
     store::Stored,
     supervise::record::{Record, Standing},
+    wire::admin::TickReport,
 };
 use actix::{Addr, Message};
 use actor::RegistryActor;
@@ -155,7 +156,7 @@ impl Registry {
     }
 
     /// Runs one sync tick now.
-    pub async fn sync(&self) -> Option<actor::TickReport> {
+    pub async fn sync(&self) -> Option<TickReport> {
         let (answer, done) = oneshot::channel();
         self.tell(actor::Sync { answer: Some(answer) }).await.ok()?;
         done.await.ok()

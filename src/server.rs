@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     config::{Config, Token},
     http::{self, App, auth},
+    metrics::Metrics,
     process::{child::Launcher, sweep::sweep},
     registry::{
         Registry,
@@ -131,8 +132,14 @@ impl Server {
         let recovered = recovery::recover(&*log, &config, &clock).await?;
         report(&recovered);
 
-        let around =
-            Arc::new(Surroundings { log: log.clone(), clock: clock.clone(), config, launcher });
+        let metrics = Arc::new(Metrics::default());
+        let around = Arc::new(Surroundings {
+            log: log.clone(),
+            clock: clock.clone(),
+            config,
+            launcher,
+            metrics: metrics.clone(),
+        });
         let threads: Vec<_> = (0..session_threads).map(|_| Arbiter::new()).collect();
         let arbiters = Arbiters::new(threads.iter().map(Arbiter::handle).collect());
         let registry = Registry::new();
@@ -162,6 +169,7 @@ impl Server {
             around.config.clone(),
             clock,
             pulse,
+            metrics,
             first_token,
         ));
         let public_address = public.local_addr().map_err(StartError::Serve)?;

@@ -8,6 +8,7 @@ pub mod machine;
 pub(crate) mod news;
 mod settled;
 pub mod tail;
+mod tally;
 
 use crate::{
     domain::{
@@ -34,6 +35,8 @@ pub enum Request {
     Stop {
         grace: Option<Duration>,
     },
+    /// SIGKILL to the child with its tree; what follows, policy says as of any other death.
+    Kill,
     Resume,
     AnswerPermission {
         permission_id: RequestId,
@@ -59,6 +62,10 @@ pub enum Reply {
     },
     /// `requested: false`: there was nothing to interrupt, and no event tells of it.
     Interrupt {
+        requested: bool,
+    },
+    /// `requested: false`: there was no child.
+    Kill {
         requested: bool,
     },
     Done,

@@ -15,9 +15,12 @@ mod held;
 pub mod memory;
 pub mod sqlite;
 
-use crate::domain::{
-    Draft, MessageId, Seq, Session, SessionId, State, StoreId, Timestamp, content::ContentDigest,
-    event::EncodedDraft, session::Queued,
+use crate::{
+    domain::{
+        Draft, MessageId, Seq, Session, SessionId, State, StoreId, Timestamp,
+        content::ContentDigest, event::EncodedDraft, session::Queued,
+    },
+    metrics::StoreMetrics,
 };
 use bytes::Bytes;
 use std::{
@@ -117,8 +120,13 @@ pub trait EventLog: Send + Sync + 'static {
     /// Sessions that have events which the store did not take yet ([`Watch::hold`]).
     fn held(&self) -> BTreeSet<SessionId>;
 
+    /// What was counted since it was opened.
+    fn metrics(&self) -> &StoreMetrics;
+
     /// How often readers asked for events ([`EventLog::page`]): lets tests show that quiet sessions cost nothing.
-    fn pages_read(&self) -> u64;
+    fn pages_read(&self) -> u64 {
+        self.metrics().pages_read.get()
+    }
 
     /// Sessions whose row or queue has changed, or that were deleted, after each such commit. A receiver that lags
     /// has missed some and looks at the list again.
@@ -355,6 +363,8 @@ pub struct StoreStats {
     pub queued: u64,
     /// What the store takes on disk, with what it keeps for reuse; 0 where it keeps nothing there.
     pub bytes: u64,
+    /// What is free for it on its disk; None where it has none, or that cannot be told.
+    pub free_bytes: Option<u64>,
 }
 
 /// Which events to read, and at most how many.

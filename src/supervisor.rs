@@ -3,6 +3,7 @@
 
 use crate::{
     domain::{SessionId, Timestamp},
+    metrics::Restart,
     registry::{
         Registry, Root,
         actor::{
@@ -216,6 +217,7 @@ impl Handler<RegistryEnded> for Supervisor {
         match decision {
             Decision::Restart { attempt, delay } => {
                 log::error!(attempt, panic; "the registry panicked and is rebuilt");
+                self.around.metrics.restarts.of(Restart::RegistryPanic).add(1);
                 let clock = self.around.clock.clone();
                 let wait = async move { clock.sleep(delay).await };
                 ctx.spawn(wait.into_actor(self).map(|(), supervisor, ctx| {

@@ -1,7 +1,8 @@
 //! The words of the command line and their help. Nothing here does anything.
 
 use super::{
-    bench::Bench, ls::Ls, new::New, restore::Restore, send::Send, target::Target, token::Token,
+    admin::Admin, bench::Bench, ls::Ls, new::New, restore::Restore, send::Send, target::Target,
+    token::Token,
 };
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
@@ -53,6 +54,9 @@ Run the server:
   check-config     find every fault of a configuration file
   token            make a token and the lines for the configuration
   bench            measure what this machine can do
+
+Look after it:
+  admin COMMAND    what an administrator sees and does: status, tree, kill, drain, backup and more
   restore FILE     put a backup into the place of the database
   completions SHELL  print completions for a shell
 
@@ -153,6 +157,7 @@ pub(super) enum Command {
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
     },
+    Admin(Admin),
 }
 
 #[derive(Debug, clap::Args)]

@@ -20,7 +20,8 @@ const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
 
-pub(super) fn report(error: &anyhow::Error) -> ExitCode {
+/// `flag`: what names the server on the command line.
+pub(super) fn report(error: &anyhow::Error, flag: &str) -> ExitCode {
     // Whoever read our output has seen enough: that is no failure.
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
@@ -28,7 +29,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     // There is nobody left to tell if this fails.
     let _ = io::Write::write_all(
         &mut io::stderr(),
-        format!("seawall: {}\n", sentence(error)).as_bytes(),
+        format!("seawall: {}\n", sentence(error, flag)).as_bytes(),
     );
     ExitCode::from(code(error))
 }
@@ -48,17 +49,22 @@ fn code(error: &anyhow::Error) -> u8 {
 }
 
 /// What, where, and what to do.
-fn sentence(error: &anyhow::Error) -> String {
+fn sentence(error: &anyhow::Error, flag: &str) -> String {
     let advice = match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => {
-            "; is it running? Start it with `seawall serve`, or name it with --url"
+            format!("; is it running? Start it with `seawall serve`, or name it with {flag}")
         }
-        Some(ClientError::Malformed { .. }) => "; is that a Seawall? Name the server with --url",
+        Some(ClientError::Malformed { .. }) => {
+            format!("; is that a Seawall? Name the server with {flag}")
+        }
         Some(error) if error.code() == Some(ErrorCode::Unauthorized) => {
-            "; give a token in $SEAWALL_TOKEN"
+            "; give a token in $SEAWALL_TOKEN".into()
         }
-        None if error.downcast_ref::<UrlError>().is_some() => " (--url, $SEAWALL_URL)",
-        _ => "",
+        None if error.downcast_ref::<UrlError>().is_some() => {
+            let variable = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
+            format!(" ({flag}, $SEAWALL_{variable})")
+        }
+        _ => String::new(),
     };
     format!("{error:#}{advice}")
 }
@@ -90,11 +96,23 @@ mod tests {
 
     #[test]
     fn a_refusal_is_the_servers_own_sentence_with_its_code() {
-        assert_eq!(sentence(&refused(ErrorCode::NotFound)), "there is no such session (not_found)");
+        assert_eq!(
+            sentence(&refused(ErrorCode::NotFound), "--url"),
+            "there is no such session (not_found)"
+        );
         assert!(
-            sentence(&refused(ErrorCode::Unauthorized))
+            sentence(&refused(ErrorCode::Unauthorized), "--url")
                 .ends_with("; give a token in $SEAWALL_TOKEN")
         );
+    }
+
+    #[test]
+    fn the_advice_names_the_flag_of_the_command() {
+        let gone = ClientError::Unreachable { url: "u".into(), cause: "c".into() };
+        assert!(sentence(&gone.into(), "--admin-url").ends_with("or name it with --admin-url"));
+        let wrong = crate::client::Admin::new("unix:relative", None).unwrap_err();
+        let said = sentence(&wrong.into(), "--admin-url");
+        assert!(said.ends_with("(--admin-url, $SEAWALL_ADMIN_URL)"), "{said}");
     }
 
     #[test]

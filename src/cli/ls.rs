@@ -39,9 +39,9 @@ Examples:
   seawall ls -q tests --json | jq -r .id";
 
 /// How many sessions to list at most.
-const LISTED: usize = 1000;
+pub(super) const LISTED: usize = 1000;
 
-fn parse_state(text: &str) -> Result<State, String> {
+pub(super) fn parse_state(text: &str) -> Result<State, String> {
     text.to_ascii_uppercase().parse()
 }
 

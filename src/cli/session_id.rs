@@ -3,7 +3,7 @@
 
 use super::failure::{Unsuccessful, Usage};
 use crate::{
-    client::{Client, SessionFilter},
+    client::{Client, ClientError, SessionFilter},
     domain::SessionId,
 };
 
@@ -17,6 +17,18 @@ const FULL: usize = 36;
 
 /// The session that `text` means: a whole id, without asking, or a prefix of one.
 pub(super) async fn find(client: &Client, text: &str) -> anyhow::Result<SessionId> {
+    let list = async |filter: &SessionFilter| {
+        let page = client.sessions(filter).await?;
+        Ok((page.sessions.into_iter().map(|session| session.id).collect(), page.next_cursor))
+    };
+    find_in(list, text).await
+}
+
+/// As [`find`], among the ids that `list` gives page by page.
+pub(super) async fn find_in(
+    list: impl AsyncFn(&SessionFilter) -> Result<(Vec<SessionId>, Option<String>), ClientError>,
+    text: &str,
+) -> anyhow::Result<SessionId> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
@@ -28,11 +40,10 @@ pub(super) async fn find(client: &Client, text: &str) -> anyhow::Result<SessionI
         SessionFilter { text: Some(prefix.clone()), limit: Some(200), ..Default::default() };
     let mut fitting = Vec::new();
     for _ in 0..PAGES {
-        let page = client.sessions(&filter).await?;
+        let (ids, next_cursor) = list(&filter).await?;
         // The server searches titles and folders too.
-        let ids = page.sessions.into_iter().map(|session| session.id);
-        fitting.extend(ids.filter(|id| id.to_string().starts_with(&prefix)));
-        filter.cursor = page.next_cursor;
+        fitting.extend(ids.into_iter().filter(|id| id.to_string().starts_with(&prefix)));
+        filter.cursor = next_cursor;
         if filter.cursor.is_none() || fitting.len() > NAMED {
             return pick(text, &fitting);
         }

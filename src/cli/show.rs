@@ -22,7 +22,7 @@ pub(super) async fn run(client: &Client, output: &Output, id: SessionId) -> anyh
     Ok(())
 }
 
-fn rows(session: &SessionView, now: Timestamp) -> Vec<(&'static str, String)> {
+pub(super) fn rows(session: &SessionView, now: Timestamp) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("id", session.id.to_string()),
         ("title", session.title.clone().unwrap_or_default()),

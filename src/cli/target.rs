@@ -2,7 +2,7 @@
 //! never hands that one to a server elsewhere.
 
 use super::failure::Usage;
-use crate::client::{self, Client};
+use crate::client::{self, Admin, Client};
 use anyhow::Context;
 use std::{
     env, io,
@@ -36,19 +36,25 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn client(&self) -> anyhow::Result<Client> {
-        let token = match self.token.as_deref().map(str::trim).filter(|token| !token.is_empty()) {
-            Some(token) => Some(token.to_owned()),
-            None if is_local(&self.url) => {
-                local_token(&|name| env::var_os(name).map(PathBuf::from))?
-            }
-            None => None,
-        };
-        Ok(Client::new(&self.url, token.as_deref())?)
+        Ok(Client::new(&self.url, self.token_for(&self.url)?.as_deref())?)
+    }
+
+    /// The way to the admin listener at `url`.
+    pub(super) fn admin(&self, url: &str) -> anyhow::Result<Admin> {
+        Ok(Admin::new(url, self.token_for(url)?.as_deref())?)
+    }
+
+    fn token_for(&self, url: &str) -> anyhow::Result<Option<String>> {
+        match self.token.as_deref().map(str::trim).filter(|token| !token.is_empty()) {
+            Some(token) => Ok(Some(token.to_owned())),
+            None if is_local(url) => local_token(&|name| env::var_os(name).map(PathBuf::from)),
+            None => Ok(None),
+        }
     }
 }
 
 fn is_local(url: &str) -> bool {
-    reqwest::Url::parse(url).is_ok_and(|url| client::is_loopback(&url))
+    url.starts_with("unix:") || reqwest::Url::parse(url).is_ok_and(|url| client::is_loopback(&url))
 }
 
 /// The content of the file `token` in the data folder, if there is one.
@@ -115,6 +121,7 @@ mod tests {
     #[test]
     fn the_local_token_is_for_this_machine_only() {
         assert!(is_local("http://127.0.0.1:7878"));
+        assert!(is_local("unix:/run/seawall/admin.sock"));
         assert!(!is_local("http://example.org"));
         assert!(!is_local("nonsense"));
     }

@@ -5,6 +5,7 @@ use crate::{
     wire::api::SessionView,
 };
 use serde::Serialize;
+use std::time::Duration;
 
 /// What a session does: its client state, or why it ended.
 pub(super) fn doing(session: &SessionView) -> String {
@@ -45,9 +46,62 @@ pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A length of time, in its two largest units.
+pub(super) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// So many bytes, in the unit that leaves one to four digits before the point.
+pub(super) fn size(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut size = bytes as f64;
+    let mut unit = "B";
+    for larger in units {
+        if size < 1024.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, larger);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") }
+}
+
+/// `1 stream`, `2 streams`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_sizes_are_short() {
+        for (seconds, expected) in
+            [(0, "0s"), (61, "1m 1s"), (3661, "1h 1m"), (90_000, "1d 1h"), (864_000, "10d 0h")]
+        {
+            assert_eq!(span(Duration::from_secs(seconds)), expected);
+        }
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (5 << 30, "5.0 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+        assert_eq!(
+            (count(1, "stream"), count(2, "stream")),
+            ("1 stream".into(), "2 streams".into())
+        );
+    }
 
     #[test]
     fn ages_have_one_unit() {

@@ -42,11 +42,7 @@ impl Client {
 
     pub async fn sessions(&self, filter: &SessionFilter) -> Result<SessionList, ClientError> {
         let mut url = self.endpoint(&["v1", "sessions"]);
-        put(&mut url, "state", filter.state.map(State::as_str));
-        put(&mut url, "agent", filter.agent.as_ref());
-        put(&mut url, "q", filter.text.as_ref());
-        put(&mut url, "limit", filter.limit);
-        put(&mut url, "cursor", filter.cursor.as_ref());
+        put_filter(&mut url, filter);
         self.get(url).await
     }
 
@@ -144,6 +140,14 @@ impl Client {
         let id = id.to_string();
         self.write(Method::POST, &[&["v1", "sessions", &id], path].concat(), body).await
     }
+}
+
+pub(super) fn put_filter(url: &mut Url, filter: &SessionFilter) {
+    put(url, "state", filter.state.map(State::as_str));
+    put(url, "agent", filter.agent.as_ref());
+    put(url, "q", filter.text.as_ref());
+    put(url, "limit", filter.limit);
+    put(url, "cursor", filter.cursor.as_ref());
 }
 
 /// A query parameter, where it has a value.

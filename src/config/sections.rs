@@ -29,12 +29,13 @@ pub(super) fn server(section: Section<'_>) -> Server {
         listen: section.text("listen"),
         hosts: section.texts("hosts"),
         behind_proxy: section.flag("behind_proxy"),
+        admin_api: section.flag("admin_api"),
         workers: section.number::<u32>("workers", 0..=1024) as usize,
         shutdown_grace: section.duration("shutdown_grace", Duration::ZERO..=HOUR),
         request_timeout: section.duration("request_timeout", MILLI..=HOUR),
         max_body_bytes: section.size("max_body_bytes", KIB..=GIB),
     };
-    section.finish(&["tls_cert", "tls_key", "admin_api", "login_rate"]);
+    section.finish(&["tls_cert", "tls_key", "login_rate"]);
     server
 }
 

@@ -1,41 +1,89 @@
 //! The admin listener: health for everybody who reaches it, and what an administrator sees and does (contract,
 //! section 6). It knows no session's content.
 
-mod backup;
-mod drain;
-mod health;
-mod status;
-mod streams;
-mod supervision;
+pub(super) mod backup;
+pub(super) mod drain;
+pub(super) mod health;
+pub(super) mod metrics;
+pub(super) mod sessions;
+pub(super) mod status;
+pub(super) mod streams;
+pub(super) mod supervision;
 
-use super::{App, error::Failure, gate, routes};
-use crate::{registry::Overview, wire::problem::ErrorCode};
+use super::{
+    App,
+    error::Failure,
+    gate, openapi,
+    routes::{self, Endpoint, delete, get, post},
+};
+use crate::{
+    registry::Overview,
+    supervise::record::{self, Standing},
+    wire::{
+        admin::{ActorFailure, ActorPolicy, FailureHistory},
+        problem::ErrorCode,
+    },
+};
 use actix_web::{
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
 use std::time::Duration;
 
+/// The admin listener's calls.
+fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/healthz", health::healthz),
+        get("/readyz", health::readyz),
+        get("/version", health::version),
+        get("/metrics", metrics::serve),
+        get("/admin/openapi.json", openapi::serve_admin),
+        get("/admin/status", status::status),
+        get("/admin/sessions", sessions::list),
+        get("/admin/sessions/{id}", sessions::get),
+        post("/admin/sessions/{id}/kill", sessions::kill),
+        get("/admin/connections", streams::list),
+        delete("/admin/connections/{id}", streams::close),
+        post("/admin/sync", streams::sync),
+        get("/admin/supervision", supervision::tree),
+        post("/admin/drain", drain::begin),
+        delete("/admin/drain", drain::end),
+        post("/admin/backup", backup::make),
+    ]
+}
+
+/// Those that the public listener has too, where `server.admin_api` says so: what a console needs.
+pub(super) fn console() -> Vec<Endpoint> {
+    vec![
+        get("/v1/admin/status", status::status),
+        get("/v1/admin/sessions", sessions::list),
+        get("/v1/admin/sessions/{id}", sessions::get),
+        get("/v1/admin/connections", streams::list),
+        delete("/v1/admin/connections/{id}", streams::close),
+        get("/v1/admin/supervision", supervision::tree),
+        post("/v1/admin/drain", drain::begin),
+        delete("/v1/admin/drain", drain::end),
+    ]
+}
+
 /// Adds the admin listener's calls. Needs `web::Data<App>` in the application's data.
 pub fn configure(config: &mut ServiceConfig) {
-    let endpoints = vec![
-        routes::get("/healthz", health::healthz),
-        routes::get("/readyz", health::readyz),
-        routes::get("/version", health::version),
-        routes::get("/admin/status", status::status),
-        routes::get("/admin/connections", streams::list),
-        routes::delete("/admin/connections/{id}", streams::close),
-        routes::post("/admin/sync", streams::sync),
-        routes::get("/admin/supervision", supervision::tree),
-        routes::post("/admin/drain", drain::begin),
-        routes::delete("/admin/drain", drain::end),
-        routes::post("/admin/backup", backup::make),
-    ];
     let mut scope = web::scope("").default_service(web::to(routes::unknown_path));
-    for resource in routes::resources(endpoints) {
+    for resource in routes::resources(endpoints()) {
         scope = scope.service(resource);
     }
     config.service(scope.wrap(from_fn(gate::private)));
+}
+
+/// The templates of the listener's paths.
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    endpoints().into_iter().map(|endpoint| endpoint.path)
+}
+
+/// The paths with their methods, for the test that compares them with the document.
+#[cfg(test)]
+pub(super) fn served() -> std::collections::BTreeSet<(String, String)> {
+    routes::named(endpoints())
 }
 
 /// How long an answer of another part is waited for: whoever looks after a server that hangs must not hang as well.
@@ -52,6 +100,26 @@ async fn in_time<T>(app: &App, answer: impl Future<Output = T>) -> Option<T> {
 /// The registry's book.
 async fn overview(app: &App) -> Result<Overview, Failure> {
     in_time(app, app.registry.overview()).await.flatten().ok_or_else(registry_silent)
+}
+
+/// What a record of failures says.
+fn failures(standing: Standing) -> FailureHistory {
+    let failure = |failure: record::Failure| ActorFailure { at: failure.at, cause: failure.cause };
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let policy = standing.policy;
+    FailureHistory {
+        since: standing.since,
+        failures: standing.failures,
+        failures_in_window: standing.failures_in_window,
+        policy: ActorPolicy {
+            max_restarts: policy.max_restarts,
+            within_ms: millis(policy.within),
+            backoff_min_ms: millis(policy.backoff_min),
+            backoff_max_ms: millis(policy.backoff_max),
+        },
+        first_failure: standing.first_failure.map(failure),
+        last_failure: standing.last_failure.map(failure),
+    }
 }
 
 /// The registry is between two lives, or hangs: asking again is safe.

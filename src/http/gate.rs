@@ -3,7 +3,7 @@
 
 use super::{App, error::Failure};
 use actix_web::{
-    Error,
+    Error, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::header::{self, HeaderName, HeaderValue},
@@ -18,8 +18,11 @@ pub(super) async fn public(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if let Some(app) = request.app_data::<web::Data<App>>() {
-        app.hosts.check(&request)?;
+    if let Some(app) = request.app_data::<web::Data<App>>()
+        && let Err(refused) = app.hosts.check(&request)
+    {
+        app.requests.answered(request.match_pattern().as_deref(), refused.status_code());
+        return Err(refused.into());
     }
     private(request, next).await
 }
@@ -31,9 +34,18 @@ pub(super) async fn private(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     // Calling is inside the caught future as well: a service may panic before its first poll. What it was working on
     // is dropped with it, so nobody sees a half-changed value.
+    let app = request.app_data::<web::Data<App>>().cloned();
+    let route = request.match_pattern();
     let answer = AssertUnwindSafe(async move { next.call(request).await }).catch_unwind().await;
-    let mut response =
-        answer.unwrap_or_else(|panic| Err(Failure::internal(panic_text(&*panic)).into()))?;
+    let answer = answer.unwrap_or_else(|panic| Err(Failure::internal(panic_text(&*panic)).into()));
+    if let Some(app) = app {
+        let status = match &answer {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        app.requests.answered(route.as_deref(), status);
+    }
+    let mut response = answer?;
     let headers = response.headers_mut();
     secure(|name, value| {
         if !headers.contains_key(&name) {

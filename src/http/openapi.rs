@@ -1,6 +1,9 @@
-//! The OpenAPI document, made from the handlers' own types. It describes and decides nothing.
+//! The OpenAPI documents, made from the handlers' own types. It describes and decides nothing.
 
+mod admin;
 mod streams;
+
+pub(super) use admin::serve_admin;
 
 use super::{App, control, history, messages, sessions};
 use crate::wire::problem::{ErrorCode, Problem};
@@ -41,10 +44,22 @@ impl Modify for Bearer {
     }
 }
 
-/// The document as JSON.
-pub(super) fn document() -> Bytes {
-    let json = Document::openapi().to_json().expect("the document has string keys only");
-    Bytes::from(json)
+/// The public listener's document as JSON. `admin_api`: it has admin calls too.
+pub(super) fn document(admin_api: bool) -> Bytes {
+    let mut document = Document::openapi();
+    if admin_api {
+        admin::add_console(&mut document);
+    }
+    json(&document)
+}
+
+/// The admin listener's document as JSON.
+pub(super) fn admin_document() -> Bytes {
+    json(&admin::Document::openapi())
+}
+
+fn json(document: &utoipa::openapi::OpenApi) -> Bytes {
+    Bytes::from(document.to_json().expect("the document has string keys only"))
 }
 
 /// This document
@@ -82,6 +97,14 @@ pub(super) struct InRequest {
     request_id: String,
 }
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is there to be described")]
+pub(super) struct InConnection {
+    /// The stream: `connection_id` of its `welcome`.
+    id: uuid::Uuid,
+}
+
 /// Groups of refusals that calls share, to be named among a call's responses.
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident: $($code:ident)+;)+) => {$(
@@ -108,6 +131,8 @@ refusals! {
     NotCreated: Conflict Gone UnknownAgent;
     Taken: Conflict;
     MessageTaken: MessageConflict;
+    /// Of backups.
+    NotMade: Conflict NotConfigured;
     TooLate: AlreadyDispatched;
     Closed: PermissionClosed;
     /// Of calls that need a place.
@@ -137,8 +162,17 @@ mod tests {
     use serde_json::Value;
     use std::collections::BTreeSet;
 
-    fn operations() -> Vec<(String, String, Value)> {
-        let document: Value = serde_json::from_slice(&document()).unwrap();
+    /// Each document with what its listener serves.
+    fn documents() -> [(Bytes, BTreeSet<(String, String)>); 3] {
+        [
+            (document(false), routes::served(false)),
+            (document(true), routes::served(true)),
+            (admin_document(), super::super::admin::served()),
+        ]
+    }
+
+    fn operations(document: &[u8]) -> Vec<(String, String, Value)> {
+        let document: Value = serde_json::from_slice(document).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let operations = paths.iter().flat_map(|(path, item)| {
             let methods = item.as_object().unwrap().iter();
@@ -150,20 +184,27 @@ mod tests {
 
     #[test]
     fn the_document_has_the_paths_that_are_served_and_no_others() {
-        let described: BTreeSet<_> =
-            operations().into_iter().map(|(path, method, _)| (path, method)).collect();
-        assert_eq!(described, routes::served());
+        for (document, served) in documents() {
+            let described: BTreeSet<_> =
+                operations(&document).into_iter().map(|(path, method, _)| (path, method)).collect();
+            assert_eq!(described, served);
+        }
     }
 
     #[test]
     fn every_call_names_the_refusals_that_its_kind_has() {
-        for (path, method, operation) in operations() {
+        let all = documents().map(|(document, _)| operations(&document));
+        for (path, method, operation) in all.into_iter().flatten() {
             let has = |status: &str| operation["responses"].get(status).is_some();
-            if path == "/v1/openapi.json" {
+            if operation["security"] == serde_json::json!([{}]) {
+                let is_open = ["/healthz", "/readyz", "/version"].contains(&path.as_str())
+                    || path.ends_with("/openapi.json");
+                assert!(is_open, "{path} needs no credential");
                 continue;
             }
             let mut needed = vec!["401", "421", "500", "503"];
-            if method != "GET" && !path.starts_with("/v1/connections") {
+            let is_admins = path.contains("/admin/") || path == "/metrics";
+            if is_admins || method != "GET" && !path.starts_with("/v1/connections") {
                 needed.push("403");
             }
             if path.contains("{id}") {
@@ -196,15 +237,17 @@ mod tests {
                 _ => {}
             }
         }
-        let document: Value = serde_json::from_slice(&document()).unwrap();
-        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-        assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
-        let mut references = BTreeSet::new();
-        visit(&document, &mut references);
-        assert!(references.contains("#/components/schemas/Problem"));
-        for reference in references {
-            let pointer = reference.trim_start_matches('#');
-            assert!(document.pointer(pointer).is_some(), "{reference}");
+        for (document, _) in documents() {
+            let document: Value = serde_json::from_slice(&document).unwrap();
+            assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+            assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+            let mut references = BTreeSet::new();
+            visit(&document, &mut references);
+            assert!(references.contains("#/components/schemas/Problem"));
+            for reference in references {
+                let pointer = reference.trim_start_matches('#');
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Every path of the public API on one screen. What the calls take and answer stands at their handlers.
 
-use super::{control, error::Failure, gate, history, messages, openapi, sessions, stream};
+use super::{
+    App, admin, control, error::Failure, gate, history, messages, openapi, sessions, stream,
+};
 use crate::wire::problem::ErrorCode;
 use actix_web::{
     FromRequest, Handler, HttpResponse, Resource, Responder, Route,
+    guard::{GuardContext, fn_guard},
     http::Method,
     middleware::from_fn,
     web::{self, ServiceConfig},
@@ -40,7 +43,20 @@ pub fn configure(config: &mut ServiceConfig) {
     for resource in resources(endpoints()) {
         scope = scope.service(resource);
     }
+    for resource in resources(admin::console()) {
+        scope = scope.service(resource.guard(fn_guard(has_admin_api)));
+    }
     config.service(scope.wrap(from_fn(gate::public)));
+}
+
+/// Without it these paths are as unknown as any other.
+fn has_admin_api(request: &GuardContext<'_>) -> bool {
+    request.app_data::<web::Data<App>>().is_some_and(|app| app.config.server.admin_api)
+}
+
+/// The templates of the listener's paths.
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    endpoints().into_iter().chain(admin::console()).map(|endpoint| endpoint.path)
 }
 
 pub(super) async fn unknown_path() -> Result<HttpResponse, Failure> {
@@ -113,8 +129,14 @@ where
 
 /// The paths with their methods, for the test that compares them with the document.
 #[cfg(test)]
-pub(super) fn served() -> std::collections::BTreeSet<(String, String)> {
-    endpoints()
+pub(super) fn served(admin_api: bool) -> std::collections::BTreeSet<(String, String)> {
+    let console = if admin_api { admin::console() } else { Vec::new() };
+    named(endpoints().into_iter().chain(console).collect())
+}
+
+#[cfg(test)]
+pub(super) fn named(endpoints: Vec<Endpoint>) -> std::collections::BTreeSet<(String, String)> {
+    endpoints
         .into_iter()
         .map(|endpoint| (endpoint.path.into(), endpoint.method.to_string()))
         .collect()

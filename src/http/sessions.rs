@@ -3,7 +3,7 @@
 
 use super::{
     App,
-    auth::{Operator, Viewer},
+    auth::{Credential, Operator, Viewer},
     body::Body,
     error::Failure,
     messages,
@@ -73,7 +73,18 @@ pub(super) async fn list(
     app: Data<App>,
     request: HttpRequest,
 ) -> Result<Json<SessionList>, Failure> {
-    let query: ListQuery = query::read(&request)?;
+    let (sessions, next_cursor) = page(&by, &app, query::read(&request)?).await?;
+    let held = app.log.held();
+    let sessions = sessions.iter().map(|stored| view(stored, &held)).collect();
+    Ok(Json(SessionList { sessions, next_cursor }))
+}
+
+/// A page of the sessions that the credential may see, and the cursor of the next one.
+pub(super) async fn page(
+    by: &Credential,
+    app: &App,
+    query: ListQuery,
+) -> Result<(Vec<Stored>, Option<String>), Failure> {
     let limit = query::limit(query.limit, PAGE, 1..=PAGE_MAX)?;
     if query.q.as_ref().is_some_and(|text| text.len() > SEARCH_MAX) {
         return Err(Failure::invalid_query(format!("q: may have at most {SEARCH_MAX} bytes")));
@@ -92,9 +103,7 @@ pub(super) async fn list(
     let has_more = sessions.len() > limit;
     sessions.truncate(limit);
     let next_cursor = sessions.last().filter(|_| has_more).map(cursor_after);
-    let held = app.log.held();
-    let sessions = sessions.iter().map(|stored| view(stored, &held)).collect();
-    Ok(Json(SessionList { sessions, next_cursor }))
+    Ok((sessions, next_cursor))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -57,6 +57,7 @@ fn app(log: MemoryLog) -> web::Data<App> {
         Arc::new(config),
         clock,
         Arc::default(),
+        Arc::default(),
         None,
     ))
 }
@@ -259,6 +260,7 @@ fn the_first_token_is_valid_only_while_none_is_configured() {
             Registry::new(),
             Arc::new(config),
             clock,
+            Arc::default(),
             Arc::default(),
             Some(first.clone()),
         );

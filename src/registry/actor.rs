@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::Config,
     domain::{ConnectionId, SessionId},
+    metrics::Restart,
     session::{
         Refusal, Reply, Request,
         actor::{Ask, Beginning, News, Retire, SessionActor, SessionNews, Surroundings, Watchers},
@@ -24,6 +25,7 @@ use crate::{
         restart::{Decision, RestartPolicy},
         watch::End,
     },
+    wire::admin::TickReport,
 };
 use actix::prelude::*;
 use std::{
@@ -123,18 +125,6 @@ pub(crate) struct Hosted {
     pub(crate) sent: Arc<AtomicU64>,
     /// Which of the session's actors, one after another, this is.
     pub(crate) generation: u64,
-}
-
-/// What one sync tick did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct TickReport {
-    pub streams: usize,
-    /// Streams that were behind and were woken.
-    pub nudged: usize,
-    /// Sessions of streams that were moved to the head, with a gap.
-    pub moved: usize,
-    /// Streams that took nothing for `stall_timeout` and were closed.
-    pub stalled: usize,
 }
 
 #[derive(Message)]
@@ -384,6 +374,7 @@ impl Handler<SessionEnded> for RegistryActor {
         match entry.record.failed(self.around.clock.now(), panic.clone(), 0.5) {
             Decision::Restart { attempt, delay } => {
                 log::error!(session:%, attempt, panic; "a session panicked and is rebuilt from the log");
+                self.around.metrics.restarts.of(Restart::SessionPanic).add(1);
                 let clock = self.around.clock.clone();
                 let (record, child) = (entry.record, entry.child);
                 let wait = async move { clock.sleep(delay).await };

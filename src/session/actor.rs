@@ -8,12 +8,14 @@ use super::{
     Refusal, Reply, Request, launch,
     machine::{AcceptTicket, Admission, Effect, Input, Machine, Step, Ticket},
     news::{self, ChildNews},
+    tally::Tally,
 };
 use crate::{
     clock::Clock,
     config::Config,
     domain::{ContentBlock, MessageId, SessionId, Timestamp, content::digest},
     fault::{self, Fuse},
+    metrics::{Metrics, Restart},
     process::{
         Happened, Order, Report,
         child::Launcher,
@@ -46,6 +48,7 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Clock,
     pub(crate) config: Arc<Config>,
     pub(crate) launcher: Launcher,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// A request with the place for its answer. Dropped unanswered, it tells the asker so.
@@ -103,6 +106,7 @@ pub(crate) struct SessionActor {
     around: Arc<Surroundings>,
     registry: Recipient<SessionNews>,
     machine: Machine,
+    tally: Tally,
     resume: bool,
     outbox: Outbox,
     /// The store does not take what is in the outbox.
@@ -152,6 +156,7 @@ impl SessionActor {
         Self {
             id,
             generation,
+            tally: Tally::new(around.metrics.clone()),
             around,
             registry,
             machine,
@@ -188,6 +193,7 @@ impl SessionActor {
         for effect in now {
             self.carry_out(effect, ctx);
         }
+        self.tally.count(&drafts, self.machine.stats());
         if let Some(news) = news::of(&drafts) {
             self.tell(News::Child(news));
         }
@@ -195,6 +201,7 @@ impl SessionActor {
         let entries = drafts.iter().map(|draft| Entry::new(draft, limit)).collect();
         let row = changed.then(|| Arc::new(self.machine.session().clone()));
         self.outbox.push(entries, row, then, ack);
+        self.count_held();
         self.pump(ctx);
         self.arm_timer(ctx);
     }
@@ -306,6 +313,9 @@ impl SessionActor {
     }
 
     fn reply(&mut self, ticket: Ticket, result: Result<Reply, Refusal>) {
+        if result == Ok(Reply::Kill { requested: true }) {
+            self.tally.expect(Restart::Killed);
+        }
         if let Some(answer) = self.answers.remove(&ticket) {
             // The asker may have gone; what it asked for is done all the same.
             let _ = answer.send(result);
@@ -546,6 +556,7 @@ impl Handler<TransportEnded> for SessionActor {
         self.has_orphans |= ended.end != End::Stopped;
         if let End::Panicked(panic) = &ended.end {
             log::error!(session:% = self.id, run = ended.run, panic; "a transport panicked");
+            self.tally.expect(Restart::TransportPanic);
         }
         // After a last report this run is over, and the machine counts this as a late word.
         let detail = match ended.end {

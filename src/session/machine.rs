@@ -324,9 +324,7 @@ impl Machine {
 
     /// Whether the child of this run is still to be spawned.
     pub fn wants_child(&self, run: u32) -> bool {
-        run == self.session.run
-            && matches!(self.child, Child::Starting { .. })
-            && self.ending.is_none()
+        run == self.session.run && matches!(self.child, Child::Starting { .. }) && !self.is_doomed()
     }
 
     /// Nothing is going on and nothing is owed: the session needs no actor.

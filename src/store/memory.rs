@@ -7,8 +7,9 @@ use super::{
     StoreError, StoreStats, Stored, Unfinished, Watch,
     feed::{Commit, Feeds},
 };
-use crate::domain::{
-    MessageId, Seq, Session, SessionId, StoreId, event::line_timestamp, session::Queued,
+use crate::{
+    domain::{MessageId, Seq, Session, SessionId, StoreId, event::line_timestamp, session::Queued},
+    metrics::StoreMetrics,
 };
 use bytes::Bytes;
 use std::{
@@ -18,10 +19,8 @@ use std::{
     future::Future,
     path::PathBuf,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::sync::{Notify, broadcast, watch};
 use uuid::Uuid;
@@ -31,7 +30,7 @@ pub struct MemoryLog {
     store_id: StoreId,
     state: Mutex<State>,
     feeds: Feeds,
-    pages_read: AtomicU64,
+    metrics: StoreMetrics,
     is_closed: watch::Sender<bool>,
 }
 
@@ -82,7 +81,7 @@ impl MemoryLog {
             store_id: StoreId::from_uuid(Uuid::new_v4()),
             state: Mutex::default(),
             feeds: Feeds::default(),
-            pages_read: AtomicU64::new(0),
+            metrics: StoreMetrics::default(),
             is_closed: watch::Sender::new(false),
         }
     }
@@ -300,6 +299,7 @@ impl EventLog for MemoryLog {
                 ledger: BTreeMap::new(),
             };
             log.add(&create.events, create.accept.as_ref());
+            self.metrics.committed(create.events.len() as u64, Duration::ZERO);
             let head = log.head();
             state.sessions.insert(id, log);
             self.feeds.changed(id);
@@ -318,6 +318,7 @@ impl EventLog for MemoryLog {
             let queued_before = log.queued().len() as i32;
             let from = log.head().next();
             let (lines, taken) = log.add(&append.events, append.accept.as_ref());
+            self.metrics.committed(lines.len() as u64, Duration::ZERO);
             if let Some(row) = &append.row {
                 log.set_row(row.clone(), from);
             }
@@ -360,7 +361,7 @@ impl EventLog for MemoryLog {
     }
 
     fn page(&self, query: PageQuery) -> Pending<Page> {
-        self.pages_read.fetch_add(1, Ordering::Relaxed);
+        self.metrics.pages_read.add(1);
         self.read(|state| Ok(state.log(query.session)?.page(&query)))
     }
 
@@ -431,8 +432,8 @@ impl EventLog for MemoryLog {
         self.feeds.held()
     }
 
-    fn pages_read(&self) -> u64 {
-        self.pages_read.load(Ordering::Relaxed)
+    fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     fn changes(&self) -> broadcast::Receiver<SessionId> {

@@ -28,7 +28,10 @@ use super::{
     Receipt, Retention, SessionQuery, StoreError, StoreStats, Stored, Unfinished, Watch,
     feed::Feeds,
 };
-use crate::domain::{MessageId, SessionId, StoreId, session::Queued};
+use crate::{
+    domain::{MessageId, SessionId, StoreId, session::Queued},
+    metrics::StoreMetrics,
+};
 use backup::Backups;
 use bytes::Bytes;
 use gate::{Gate, Job, Write};
@@ -40,10 +43,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -68,7 +68,7 @@ pub struct SqliteLog {
     store_id: StoreId,
     gate: Arc<Gate>,
     feeds: Arc<Feeds>,
-    pages_read: AtomicU64,
+    metrics: Arc<StoreMetrics>,
     backups: Backups,
     /// Ends when the writer thread does.
     writer: watch::Receiver<()>,
@@ -156,7 +156,7 @@ impl EventLog for SqliteLog {
     }
 
     fn page(&self, query: PageQuery) -> Pending<Page> {
-        self.pages_read.fetch_add(1, Ordering::Relaxed);
+        self.metrics.pages_read.add(1);
         self.read(move |conn| read::page(conn, &query))
     }
 
@@ -200,8 +200,8 @@ impl EventLog for SqliteLog {
         self.feeds.held()
     }
 
-    fn pages_read(&self) -> u64 {
-        self.pages_read.load(Ordering::Relaxed)
+    fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     fn changes(&self) -> broadcast::Receiver<SessionId> {

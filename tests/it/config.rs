@@ -8,10 +8,11 @@ use crate::support::read_tests;
 use std::collections::BTreeSet;
 
 /// Each key with the test that sees it act; several keys may share one.
-const SEEN: [(&str, &str); 50] = [
+const SEEN: [(&str, &str); 51] = [
     ("server.listen", "a_port_that_is_taken_is_named_with_its_key_and_no_database_is_made"),
     ("server.hosts", "only_the_configured_names_are_answered"),
     ("server.behind_proxy", "an_address_of_the_network_needs_a_proxy_with_tls"),
+    ("server.admin_api", "the_public_listener_has_the_consoles_admin_calls_where_it_is_told_to"),
     ("server.workers", WITHOUT_EFFECT_ON_WHAT_IS_SEEN),
     ("server.shutdown_grace", "a_shorter_shutdown_grace_ends_the_server_sooner"),
     ("server.request_timeout", "a_body_that_does_not_arrive_in_time_is_given_up"),

@@ -6,19 +6,20 @@ mod source;
 use source::{Source, functions, names, numbered, rooms_named, sources};
 
 /// Every room in reading order, and the rooms above it that it uses.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("wire", &["domain"]),
     ("clock", &["domain"]),
     ("fault", &[]),
+    ("metrics", &[]),
     ("agent", &["domain"]),
     ("config", &["agent"]),
     ("process", &["domain", "clock", "fault", "agent"]),
-    ("store", &["domain", "fault", "config"]),
+    ("store", &["domain", "fault", "metrics", "config"]),
     ("supervise", &["domain"]),
-    ("session", &["domain", "clock", "fault", "agent", "config", "process", "store", "supervise"]),
-    ("registry", &["domain", "wire", "clock", "fault", "config", "store", "supervise", "session"]),
-    ("supervisor", &["domain", "supervise", "session", "registry"]),
+    ("session", &["domain", "clock", "fault", "metrics", "agent", "config", "process", "store", "supervise"]),
+    ("registry", &["domain", "wire", "clock", "fault", "metrics", "config", "store", "supervise", "session"]),
+    ("supervisor", &["domain", "metrics", "supervise", "session", "registry"]),
     ("client", &["domain", "wire", "clock"]),
     (
         "http",
@@ -27,7 +28,9 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "wire",
             "clock",
             "fault",
+            "metrics",
             "config",
+            "process",
             "store",
             "supervise",
             "session",
@@ -38,6 +41,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
         "server",
         &[
             "clock",
+            "metrics",
             "config",
             "process",
             "store",
@@ -55,7 +59,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Crates that only these rooms may know: a wall is no wall if its material shows on the other side.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("fail", &["fault"]),
     ("rusqlite", &["store"]),
     ("actix_web", &["http", "server"]),
@@ -65,6 +69,7 @@ const CRATES: [(&str, &[&str]); 9] = [
         &["process", "supervise", "session", "registry", "supervisor", "http", "server", "cli"],
     ),
     ("reqwest", &["client", "cli"]),
+    ("prometheus", &["http"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("env_logger", &["cli"]),

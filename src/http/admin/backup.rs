@@ -1,7 +1,13 @@
 //! A copy of the log while it is in use, under a name that an administrator chooses. How it is made is the store's.
 
 use crate::{
-    http::{App, BODY_MAX, auth::Admin, body::Body, error::Failure},
+    http::{
+        App, BODY_MAX,
+        auth::Admin,
+        body::Body,
+        error::Failure,
+        openapi::{Guarded, NotMade, Operating, WithBody},
+    },
     store::Backup,
     wire::{
         admin::{BackupMade, MakeBackup},
@@ -12,7 +18,10 @@ use actix_web::{HttpResponse, web::Data};
 
 const NAME_MAX: usize = 100;
 
-/// `POST /admin/backup`: answers when the copy is on disk.
+/// Copy the log while it is in use; the answer comes when the copy is on disk
+#[utoipa::path(post, path = "/admin/backup", tag = "admin", request_body = MakeBackup,
+    responses((status = 201, description = "The copy is on disk", body = BackupMade),
+        Guarded, Operating, WithBody, NotMade))]
 pub(super) async fn make(
     admin: Admin,
     app: Data<App>,

@@ -12,8 +12,13 @@ use actix_web::{
     web::{Data, Json},
 };
 
-/// The process lives and none of its core parts hangs. It asks nothing of the disk: a server that is killed because that is
+/// Whether the process lives and none of its core parts hangs
+///
+/// It asks nothing of the disk: a server that is killed because that is
 /// full is no better server.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()),
+    responses((status = 200, description = "It is well", body = Health),
+        (status = 503, description = "It is not, and which part", body = Health)))]
 pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     health(Part::ALL.map(|part| {
         let silent = app.pulse.silent_since(part);
@@ -23,7 +28,10 @@ pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     }))
 }
 
-/// Whether new work would be done: every part answers, and the server is not on its way out.
+/// Whether new work would be done: every part answers, and the server is not on its way out
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, description = "It would", body = Health),
+        (status = 503, description = "It would not, and why", body = Health)))]
 pub(super) async fn readyz(app: Data<App>) -> HttpResponse {
     let store = async {
         app.log.probe().await.map_err(|error| error.to_string())?;
@@ -66,6 +74,9 @@ fn health<const N: usize>(checks: [(&str, Result<(), String>); N]) -> HttpRespon
     response.json(health)
 }
 
+/// What this is
+#[utoipa::path(get, path = "/version", tag = "health", security(()),
+    responses((status = 200, description = "Name, version, protocol", body = Version)))]
 pub(super) async fn version() -> Json<Version> {
     let version = env!("CARGO_PKG_VERSION").into();
     Json(Version { name: "seawall".into(), version, protocol: PROTOCOL })

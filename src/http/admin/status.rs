@@ -1,12 +1,19 @@
 //! The server in numbers. Every number is counted when it is asked for; nothing is kept for it.
 
 use crate::{
-    http::{App, auth::Admin, error::Failure},
+    http::{
+        App,
+        auth::Admin,
+        error::Failure,
+        openapi::{Guarded, Operating},
+    },
     wire::admin::{SessionCounts, Status, StoreCounts, StreamCounts},
 };
 use actix_web::web::{Data, Json};
 
-/// `GET /admin/status`
+/// The server in numbers
+#[utoipa::path(get, path = "/admin/status", tag = "admin",
+    responses((status = 200, description = "The numbers", body = Status), Guarded, Operating))]
 pub(super) async fn status(_: Admin, app: Data<App>) -> Result<Json<Status>, Failure> {
     let overview = super::overview(&app).await?;
     let stats = app.log.stats().await?;
@@ -32,6 +39,10 @@ pub(super) async fn status(_: Admin, app: Data<App>) -> Result<Json<Status>, Fai
             behind: lags().filter(|lag| *lag > 0).count(),
             max_lag: lags().max().unwrap_or(0),
         },
-        store: StoreCounts { bytes: stats.bytes, pages_read: app.log.pages_read() },
+        store: StoreCounts {
+            bytes: stats.bytes,
+            free_bytes: stats.free_bytes,
+            pages_read: app.log.pages_read(),
+        },
     }))
 }

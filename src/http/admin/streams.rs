@@ -3,10 +3,15 @@
 use super::{in_time, overview, registry_silent};
 use crate::{
     domain::ConnectionId,
-    http::{App, auth::Admin, error::Failure},
-    registry::{actor::TickReport, connections::Connection},
+    http::{
+        App,
+        auth::Admin,
+        error::Failure,
+        openapi::{Guarded, InConnection, Operating, Present},
+    },
+    registry::connections::Connection,
     wire::{
-        admin::{ConnectionList, ConnectionView, FollowedView},
+        admin::{ConnectionList, ConnectionView, FollowedView, TickReport},
         api::ByeReason,
         problem::ErrorCode,
     },
@@ -16,7 +21,9 @@ use actix_web::{
     web::{Data, Json, Path},
 };
 
-/// `GET /admin/connections`: the oldest first.
+/// The open streams, the oldest first
+#[utoipa::path(get, path = "/admin/connections", tag = "admin",
+    responses((status = 200, description = "The streams", body = ConnectionList), Guarded, Operating))]
 pub(super) async fn list(_: Admin, app: Data<App>) -> Result<Json<ConnectionList>, Failure> {
     let mut streams = overview(&app).await?.connections;
     streams.sort_by_key(|stream| (stream.opened_at, stream.id));
@@ -43,7 +50,9 @@ fn view(stream: &Connection) -> ConnectionView {
     }
 }
 
-/// `DELETE /admin/connections/{id}`: the client is told not to come back by itself.
+/// Close a stream; its client is told not to come back by itself
+#[utoipa::path(delete, path = "/admin/connections/{id}", tag = "admin", params(InConnection),
+    responses((status = 204, description = "It is told to close"), Guarded, Operating, Present))]
 pub(super) async fn close(
     admin: Admin,
     path: Path<String>,
@@ -59,7 +68,9 @@ pub(super) async fn close(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `POST /admin/sync`: one tick now.
+/// Run one sync tick now
+#[utoipa::path(post, path = "/admin/sync", tag = "admin",
+    responses((status = 200, description = "What it did", body = TickReport), Guarded, Operating))]
 pub(super) async fn sync(_: Admin, app: Data<App>) -> Result<Json<TickReport>, Failure> {
     in_time(&app, app.registry.sync()).await.flatten().map(Json).ok_or_else(registry_silent)
 }

@@ -1,20 +1,23 @@
 //! The supervision tree as it stands: each actor, since when it runs, how often it failed and why, and what is done about
 //! a failure (contract, section 9). Looks only: nothing is started or ended here.
 
-use super::{overview, registry_silent};
+use super::{failures, overview, registry_silent};
 use crate::{
-    http::{App, auth::Admin, error::Failure},
-    registry::SessionStanding,
-    supervise::{
-        pulse::Part,
-        record::{self, Standing},
+    http::{
+        App,
+        auth::Admin,
+        error::Failure,
+        openapi::{Guarded, Operating},
     },
-    wire::admin::{ActorFailure, ActorNode, ActorPolicy, ActorState, OnFailure},
+    registry::SessionStanding,
+    supervise::{pulse::Part, record::Standing},
+    wire::admin::{ActorNode, ActorState, OnFailure},
 };
 use actix_web::web::{Data, Json};
-use std::time::Duration;
 
-/// `GET /admin/supervision`: the supervisor, with its children below it.
+/// The supervision tree: the supervisor, with its children below it
+#[utoipa::path(get, path = "/admin/supervision", tag = "admin",
+    responses((status = 200, description = "The tree", body = ActorNode), Guarded, Operating))]
 pub(super) async fn tree(_: Admin, app: Data<App>) -> Result<Json<ActorNode>, Failure> {
     let root = app.registry.root().ok_or_else(registry_silent)?;
     let registry = part(&app, Part::Registry, OnFailure::Restart);
@@ -51,21 +54,14 @@ fn session(standing: SessionStanding) -> ActorNode {
 }
 
 fn with_standing(node: ActorNode, standing: Standing) -> ActorNode {
-    let failure = |failure: record::Failure| ActorFailure { at: failure.at, cause: failure.cause };
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let policy = standing.policy;
+    let history = failures(standing);
     ActorNode {
-        since: Some(standing.since),
-        failures: standing.failures,
-        failures_in_window: standing.failures_in_window,
-        policy: Some(ActorPolicy {
-            max_restarts: policy.max_restarts,
-            within_ms: millis(policy.within),
-            backoff_min_ms: millis(policy.backoff_min),
-            backoff_max_ms: millis(policy.backoff_max),
-        }),
-        first_failure: standing.first_failure.map(failure),
-        last_failure: standing.last_failure.map(failure),
+        since: Some(history.since),
+        failures: history.failures,
+        failures_in_window: history.failures_in_window,
+        policy: Some(history.policy),
+        first_failure: history.first_failure,
+        last_failure: history.last_failure,
         ..node
     }
 }

@@ -3,7 +3,7 @@
 
 #![expect(dead_code, reason = "the functions are there to carry their descriptions")]
 
-use super::{Crowded, Guarded, InSession, Present, WithQuery};
+use super::{Crowded, Guarded, InConnection, InSession, Present, WithQuery};
 use utoipa::IntoParams;
 
 #[derive(IntoParams)]
@@ -45,13 +45,6 @@ pub(super) fn session() {}
     responses((status = 200, description = "Server-sent events", body = String, content_type = "text/event-stream"),
         Guarded, WithQuery, Crowded))]
 pub(super) fn list() {}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-struct InConnection {
-    /// `connection_id` of the stream's `welcome`.
-    id: uuid::Uuid,
-}
 
 /// Say that a stream's client goes to the background
 #[utoipa::path(post, path = "/v1/connections/{id}/suspend", tag = "streams", params(InConnection),

@@ -8,6 +8,7 @@ use crate::{
         cursor::{SessionKey, Token},
     },
     http::App,
+    metrics,
     registry::{
         connections::{Connection, Followed},
         replay::{Begin, Gap, Plan, plan},
@@ -39,6 +40,8 @@ pub(super) struct Follower {
     gone: Vec<GoneFrame>,
     list: Option<ListFeed>,
     frames: Frames,
+    /// Events so far.
+    sent: u64,
     draining: tokio::sync::watch::Receiver<bool>,
     /// Another registry has to be told of this stream.
     registries:
@@ -95,6 +98,7 @@ impl Follower {
             gone,
             list,
             frames,
+            sent: 0,
             stage: Stage::Welcome,
             read_error: None,
         }
@@ -230,6 +234,7 @@ impl Follower {
         if let Some(gap) = gap {
             let (watch, cursor) = (place.tail.watch(), place.tail.cursor());
             self.frames.gap(watch, gap, cursor, watch.head().max(cursor));
+            self.count_gap(gap);
         }
         loop {
             if self.is_full() {
@@ -242,7 +247,10 @@ impl Follower {
                 self.frames.snapshot(&snapshot);
                 return;
             }
-            if !self.advance(index, snapshot.head).await {
+            let sent = self.sent;
+            let moved = self.advance(index, snapshot.head).await;
+            self.app.metrics.replayed_events.add(self.sent - sent);
+            if !moved {
                 self.places[index].opening = Some(None);
                 return;
             }
@@ -275,6 +283,8 @@ impl Follower {
             self.frames.event(place.key, line);
             place.tail.take(line);
         }
+        self.sent += lines.len() as u64;
+        self.app.metrics.sent_events.add(lines.len() as u64);
         self.followed(index).moved_to(self.places[index].tail.cursor());
         !lines.is_empty()
     }
@@ -339,8 +349,19 @@ impl Follower {
         place.tail.jump(plan.cursor);
         if let Some(gap) = plan.gap {
             self.frames.gap(place.tail.watch(), gap, plan.cursor, head);
+            self.count_gap(gap);
         }
         self.followed(index).moved_to(plan.cursor);
+    }
+
+    fn count_gap(&self, gap: Gap) {
+        let reason = match gap.reason {
+            GapReason::ReplayCap => metrics::Gap::ReplayCap,
+            GapReason::Retention => metrics::Gap::Retention,
+            GapReason::CursorAhead => metrics::Gap::CursorAhead,
+            GapReason::UnknownCursor => metrics::Gap::UnknownCursor,
+        };
+        self.app.metrics.gaps.of(reason).add(1);
     }
 
     fn followed(&self, index: usize) -> &Followed {

@@ -1,12 +1,10 @@
 //! The book of streams and the sync tick: compares heads in memory, wakes who is behind, reads nothing.
 
-use super::{
-    Booked, Closed, Open, RegistryActor, Stage, Suspend, Sync, TickReport, followed_sessions,
-};
+use super::{Booked, Closed, Open, RegistryActor, Stage, Suspend, Sync, followed_sessions};
 use crate::{
     domain::{SessionId, State},
     registry::{StreamRefusal, connections::Followed, replay::has_fallen_behind},
-    wire::api::ByeReason,
+    wire::{admin::TickReport, api::ByeReason},
 };
 use actix::prelude::*;
 
@@ -71,6 +69,8 @@ impl RegistryActor {
                 }
             }
         }
+        self.around.metrics.sync_ticks.add(1);
+        self.around.metrics.sync_nudges.add(report.nudged as u64);
         report
     }
 

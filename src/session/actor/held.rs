@@ -2,7 +2,7 @@
 //! is held at most. What the events say is the machine's, and their order the outbox's.
 
 use super::{Effect, Input, Refusal, Request, SessionActor, StoreError, Ticket, Watchers};
-use crate::{domain::content::digest, session::machine::AcceptTicket, store::Held};
+use crate::{domain::content::digest, metrics::Share, session::machine::AcceptTicket, store::Held};
 use actix::prelude::*;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(super) struct Hold {
     error: StoreError,
     /// The newest, where it was not taken.
     watchers: Option<Watchers>,
+    /// How many events wait.
+    events: Share,
     _told: Held,
 }
 
@@ -30,9 +32,11 @@ impl SessionActor {
         let hold = self.held.get_or_insert_with(|| Hold {
             error: error.clone(),
             watchers: None,
+            events: Share::new(self.around.metrics.held_events.clone()),
             _told: self.watch.hold(),
         });
         hold.error = error.clone();
+        hold.events.set(self.outbox.held() as u64);
         // Whoever sends is not left to wait for the store; what is refused is not sent when it heals.
         for effect in self.outbox.take_accepts() {
             self.refuse_accept(effect, &error, ctx);
@@ -57,6 +61,13 @@ impl SessionActor {
         }
     }
 
+    /// Tells how much waits by now.
+    pub(super) fn count_held(&mut self) {
+        if let Some(hold) = &mut self.held {
+            hold.events.set(self.outbox.held() as u64);
+        }
+    }
+
     /// The store took what was held.
     pub(super) fn heal(&mut self, ctx: &mut Context<Self>) {
         let Some(hold) = self.held.take() else { return };
@@ -77,7 +88,7 @@ impl SessionActor {
         let Some(hold) = &self.held else { return Some(request) };
         let otherwise = Refusal::Store(hold.error.clone());
         match request {
-            Request::Stop { .. } => return Some(request),
+            Request::Stop { .. } | Request::Kill => return Some(request),
             Request::Interrupt if self.outbox.held() < HELD_EVENTS => return Some(request),
             Request::Send { message_id, content, .. } => {
                 let digest = digest(&content);

@@ -1,6 +1,6 @@
 //! Requests from people and programs: who may have what, in which state, and what is answered.
 
-use super::{AcceptTicket, Action, Admission, Effect, Machine, Stepping, Ticket, Waiting};
+use super::{AcceptTicket, Action, Admission, Child, Effect, Machine, Stepping, Ticket, Waiting};
 use crate::{
     domain::{
         Body, ContentBlock, MessageId, Seq, State,
@@ -36,6 +36,12 @@ impl Machine {
                 let grace = grace.unwrap_or(self.policy.close_grace);
                 self.stop(step, grace);
                 step.step.now.push(Effect::Reply { ticket, result: Ok(Reply::Done) });
+            }
+            Request::Kill => {
+                let requested = self.kill(step);
+                // Like a stop: the answer waits neither for the child nor for the store.
+                let result = Ok(Reply::Kill { requested });
+                step.step.now.push(Effect::Reply { ticket, result });
             }
             Request::Resume => {
                 let result = self.resume(step, admission);
@@ -140,6 +146,15 @@ impl Machine {
         let reason = FailReason::Withdrawn;
         self.emit(step, Body::MessageFailed { message_id, reason, uncertain: false });
         self.reply(step, ticket, Ok(Reply::Done));
+    }
+
+    /// False where there is no child. Its exit is a death like another, unless the session is told to finish already.
+    fn kill(&mut self, step: &mut Stepping) -> bool {
+        let has_child = matches!(self.child, Child::Starting { .. } | Child::Up);
+        if has_child {
+            self.signal(step, Action::Kill);
+        }
+        has_child
     }
 
     fn resume(&mut self, step: &mut Stepping, admission: Admission) -> Result<Reply, Refusal> {

@@ -7,7 +7,7 @@ use super::{
     },
     row::EncodedRow,
 };
-use crate::domain::SessionId;
+use crate::{domain::SessionId, metrics::StoreMetrics};
 use rusqlite::Connection;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -47,6 +47,7 @@ pub(super) struct Gate {
     state: Mutex<State>,
     queue: usize,
     waiting_bytes: AtomicUsize,
+    metrics: Arc<StoreMetrics>,
 }
 
 #[derive(Debug)]
@@ -57,11 +58,15 @@ struct State {
 }
 
 impl Gate {
-    pub(super) fn new(queue: usize) -> (Self, Receiver<Job>, Receiver<Read>) {
+    pub(super) fn new(
+        queue: usize,
+        metrics: Arc<StoreMetrics>,
+    ) -> (Self, Receiver<Job>, Receiver<Read>) {
         let queue = queue.max(1);
         let ((jobs, job_queue), (reads, read_queue)) = (sync_channel(queue), sync_channel(queue));
         let state = State { senders: Some((jobs, reads)), closers: Vec::new() };
-        let gate = Self { state: Mutex::new(state), queue, waiting_bytes: AtomicUsize::new(0) };
+        let state = Mutex::new(state);
+        let gate = Self { state, queue, waiting_bytes: AtomicUsize::new(0), metrics };
         (gate, job_queue, read_queue)
     }
 
@@ -87,18 +92,21 @@ impl Gate {
             )));
         }
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // Counted before it can be taken, so that the count never goes below zero.
+        self.metrics.waiting_writes.add(1);
         let refused = match jobs.try_send(job) {
             Ok(()) => return,
             Err(TrySendError::Full(job)) => (job, self.full()),
             Err(TrySendError::Disconnected(job)) => (job, StoreError::closed()),
         };
-        self.taken(bytes);
+        self.taken(1, bytes);
         let (job, error) = refused;
         job.refuse(error);
     }
 
-    /// The writer has taken a job of so many bytes.
-    pub(super) fn taken(&self, bytes: usize) {
+    /// The writer has taken so many jobs, of so many bytes together.
+    pub(super) fn taken(&self, jobs: usize, bytes: usize) {
+        self.metrics.waiting_writes.subtract(jobs as u64);
         self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -108,11 +116,14 @@ impl Gate {
         let Some((_, reads)) = &state.senders else {
             return read(Err(StoreError::closed()));
         };
-        match reads.try_send(read) {
-            Ok(()) => {}
-            Err(TrySendError::Full(read)) => read(Err(self.full())),
-            Err(TrySendError::Disconnected(read)) => read(Err(StoreError::closed())),
-        }
+        self.metrics.waiting_reads.add(1);
+        let (read, error) = match reads.try_send(read) {
+            Ok(()) => return,
+            Err(TrySendError::Full(read)) => (read, self.full()),
+            Err(TrySendError::Disconnected(read)) => (read, StoreError::closed()),
+        };
+        self.metrics.waiting_reads.subtract(1);
+        read(Err(error));
     }
 
     /// Lets nothing more in; `answer` comes when the writer has ended.

@@ -7,12 +7,12 @@ use super::{
     gate::{Gate, Read},
     migrations, writer,
 };
-use crate::domain::StoreId;
+use crate::{domain::StoreId, metrics::StoreMetrics};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc::Receiver},
+    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
     thread,
     time::Duration,
 };
@@ -59,20 +59,22 @@ pub(super) fn open(options: &SqliteOptions) -> Result<SqliteLog, OpenError> {
     let store_id = prepare(&conn, version, options.durability).map_err(fault)?;
     let identity = file::Identity::of(path).map_err(|error| unreachable(path, &error))?;
 
-    let (gate, jobs, reads) = Gate::new(options.queue);
+    let metrics = Arc::new(StoreMetrics::default());
+    let (gate, jobs, reads) = Gate::new(options.queue, Arc::clone(&metrics));
     let (gate, feeds) = (Arc::new(gate), Arc::default());
     let reads = Arc::new(Mutex::new(reads));
     for number in 0..options.readers.max(1) {
         let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
-        let reads = Arc::clone(&reads);
-        spawn(format!("log-reader-{number}"), move || read_all(&conn, &reads))?;
+        let (reads, metrics) = (Arc::clone(&reads), Arc::clone(&metrics));
+        spawn(format!("log-reader-{number}"), move || read_all(&conn, &reads, &metrics))?;
     }
     let (running, ended) = watch::channel(());
-    let writer = writer::Writer::new(conn, identity, jobs, Arc::clone(&feeds));
+    let writer =
+        writer::Writer::new(conn, identity, jobs, Arc::clone(&feeds), Arc::clone(&metrics));
     let weak_gate = Arc::downgrade(&gate);
     spawn("log-writer".into(), move || writer::run(writer, weak_gate, running))?;
     let backups = Backups::of(path.clone());
-    Ok(SqliteLog { store_id, gate, feeds, pages_read: AtomicU64::new(0), backups, writer: ended })
+    Ok(SqliteLog { store_id, gate, feeds, metrics, backups, writer: ended })
 }
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
@@ -172,11 +174,12 @@ pub(super) fn read_fault(path: &Path, error: rusqlite::Error) -> OpenError {
 }
 
 /// A reader's life: one read after the other, until the gate is closed and the queue is empty.
-fn read_all(conn: &Connection, reads: &Mutex<Receiver<Read>>) {
+fn read_all(conn: &Connection, reads: &Mutex<Receiver<Read>>, metrics: &StoreMetrics) {
     loop {
         // Held while waiting, and not while reading: the readers take turns at the queue.
         let next = reads.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(read) = next else { return };
+        metrics.waiting_reads.subtract(1);
         read(Ok(conn));
     }
 }

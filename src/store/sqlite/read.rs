@@ -251,6 +251,8 @@ pub(super) fn stats(conn: &Connection) -> Result<StoreStats, StoreError> {
     let number = |sql| conn.prepare_cached(sql)?.query_row([], |row| count_of(row, 0));
     stats.queued = number("SELECT count(*) FROM queue")?;
     stats.bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+    let disk = conn.path().and_then(|path| rustix::fs::statvfs(path).ok());
+    stats.free_bytes = disk.map(|disk| disk.f_bavail * disk.f_frsize);
     Ok(stats)
 }
 

@@ -79,8 +79,20 @@ impl Places {
 #[derive(Debug)]
 pub(super) enum Change {
     Committed(SessionId, Commit),
-    Created(SessionId),
+    /// With so many events.
+    Created(SessionId, u64),
     Deleted(SessionId),
+}
+
+impl Change {
+    /// How many events it has added.
+    pub(super) fn events(&self) -> u64 {
+        match self {
+            Self::Committed(_, commit) => commit.lines.len() as u64,
+            Self::Created(_, events) => *events,
+            Self::Deleted(_) => 0,
+        }
+    }
 }
 
 /// Events of one session that were staged.
@@ -129,7 +141,7 @@ impl Stage<'_> {
             self.accept(place, accept)?;
         }
         self.places.keep(id, place);
-        self.changes.push(Change::Created(id));
+        self.changes.push(Change::Created(id, create.events.len() as u64));
         Ok(Created::New { head: place.head })
     }
 

@@ -11,7 +11,7 @@ use super::{
     stage::{Change, Places, Stage, Stop},
     sweep,
 };
-use crate::domain::SessionId;
+use crate::{domain::SessionId, metrics::StoreMetrics};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::{
     collections::{HashSet, VecDeque},
@@ -19,7 +19,7 @@ use std::{
         Arc, Weak,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, watch};
 
@@ -39,6 +39,7 @@ pub(super) struct Writer {
     file: Identity,
     jobs: Receiver<Job>,
     feeds: Arc<Feeds>,
+    metrics: Arc<StoreMetrics>,
     places: Places,
     /// Deleted sessions may have left events behind.
     sweep_due: bool,
@@ -88,12 +89,14 @@ impl Writer {
         file: Identity,
         jobs: Receiver<Job>,
         feeds: Arc<Feeds>,
+        metrics: Arc<StoreMetrics>,
     ) -> Self {
         Self {
             conn,
             file,
             jobs,
             feeds,
+            metrics,
             places: Places::default(),
             sweep_due: true,
             prunings: VecDeque::new(),
@@ -141,7 +144,7 @@ impl Writer {
             group.push(job);
         }
         if let Some(gate) = gate.upgrade() {
-            gate.taken(bytes);
+            gate.taken(group.len(), bytes);
         }
         group
     }
@@ -181,11 +184,18 @@ impl Writer {
     fn commit(&mut self, jobs: Vec<Write>) {
         let (mut changes, mut settles) = (Vec::new(), Vec::with_capacity(jobs.len()));
         let mut jobs = jobs.into_iter();
+        let begun = Instant::now();
         let result = self.transact(&mut jobs, &mut changes, &mut settles);
         match &result {
-            Ok(()) => self.publish(changes),
-            // Rolled back: the heads are those of the disk again.
-            Err(_) => self.places.forget_all(),
+            Ok(()) => {
+                self.count(&changes, begun.elapsed());
+                self.publish(changes);
+            }
+            Err(_) => {
+                self.metrics.failed_commits.add(1);
+                // Rolled back: the heads are those of the disk again.
+                self.places.forget_all();
+            }
         }
         self.report(&result);
         // Whose damage it was has been told so by its own answer.
@@ -228,12 +238,20 @@ impl Writer {
         Ok(tx.commit()?)
     }
 
+    /// What wrote no event is no group of events: a probe, a message that was known.
+    fn count(&self, changes: &[Change], took: Duration) {
+        let events = changes.iter().map(Change::events).sum();
+        if events > 0 {
+            self.metrics.committed(events, took);
+        }
+    }
+
     fn publish(&mut self, changes: Vec<Change>) {
         self.checkpoint_due = true;
         for change in changes {
             match change {
                 Change::Committed(session, commit) => self.feeds.publish(session, commit),
-                Change::Created(session) => self.feeds.changed(session),
+                Change::Created(session, _) => self.feeds.changed(session),
                 Change::Deleted(session) => {
                     self.sweep_due = true;
                     self.compaction_due = true;

@@ -123,7 +123,6 @@ fn a_key_of_a_later_version_is_refused_as_such() {
     for key in [
         "server.tls_cert",
         "server.tls_key",
-        "server.admin_api",
         "server.login_rate",
         "store.url",
         "agents.demo.inactivity",

@@ -42,6 +42,7 @@ enum Asked {
     Withdraw(u8),
     Interrupt,
     Stop(Option<Duration>),
+    Kill,
     Resume,
     Answer(Index),
     Rename,
@@ -84,6 +85,7 @@ fn any_ask() -> impl Strategy<Value = Asked> {
         3 => Just(Asked::Interrupt),
         1 => prop_oneof![Just(None), any_wait().prop_map(Some), Just(Some(Duration::ZERO))]
             .prop_map(Asked::Stop),
+        1 => Just(Asked::Kill),
         2 => Just(Asked::Resume),
         2 => any::<Index>().prop_map(Asked::Answer),
         1 => Just(Asked::Rename),
@@ -173,6 +175,7 @@ impl Script {
             }
             Asked::Interrupt => Request::Interrupt,
             Asked::Stop(grace) => Request::Stop { grace },
+            Asked::Kill => Request::Kill,
             Asked::Resume => Request::Resume,
             Asked::Answer(index) => {
                 let open = &self.machine.session().permissions;
