@@ -1,13 +1,20 @@
 //! What an administrator sees and does, over the admin listener.
 
-use crate::support::{Driven, Process, is, turn_of};
+mod metrics;
+mod sessions;
+
+use crate::support::{Api, Driven, Process, is, turn_of};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-const CALLS: [(&str, &str); 8] = [
+const CALLS: [(&str, &str); 12] = [
+    ("GET", "/metrics"),
     ("GET", "/admin/status"),
+    ("GET", "/admin/sessions"),
+    ("GET", "/admin/sessions/00000000-0000-0000-0000-000000000001"),
+    ("POST", "/admin/sessions/00000000-0000-0000-0000-000000000001/kill"),
     ("GET", "/admin/supervision"),
     ("GET", "/admin/connections"),
     ("DELETE", "/admin/connections/00000000-0000-0000-0000-000000000001"),
@@ -17,27 +24,97 @@ const CALLS: [(&str, &str); 8] = [
     ("POST", "/admin/backup"),
 ];
 
+/// Those that a console needs: the public listener has them too, where it is told to.
+const CONSOLE: [(&str, &str); 8] = [
+    ("GET", "/admin/status"),
+    ("GET", "/admin/sessions"),
+    ("GET", "/admin/sessions/00000000-0000-0000-0000-000000000001"),
+    ("GET", "/admin/connections"),
+    ("DELETE", "/admin/connections/00000000-0000-0000-0000-000000000001"),
+    ("GET", "/admin/supervision"),
+    ("POST", "/admin/drain"),
+    ("DELETE", "/admin/drain"),
+];
+
+const ADMIN: &str = "swt_the-token-of-an-admin";
+const OPERATOR: &str = "swt_the-token-of-an-operator";
+const VIEWER: &str = "swt_the-token-of-a-viewer";
+
+fn tokens() -> String {
+    [("ada", "admin", ADMIN), ("otto", "operator", OPERATOR), ("vera", "viewer", VIEWER)]
+        .map(|(name, role, token)| {
+            let digest = HEXLOWER.encode(&Sha256::digest(token));
+            format!(
+                "[[auth.tokens]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{digest}\"\n"
+            )
+        })
+        .concat()
+}
+
+/// The call is refused to everybody but an administrator.
+async fn refused_to_others(api: &Api, method: &str, path: &str) {
+    let stranger = api.with_token(None);
+    stranger.call(stranger.request(method, path)).await.refused(401, "unauthorized");
+    for token in [OPERATOR, VIEWER] {
+        let other = api.with_token(Some(token));
+        other.call(other.request(method, path)).await.refused(403, "forbidden");
+    }
+}
+
 /// Scenario 74.
 #[tokio::test]
 async fn only_an_administrator_may_use_the_admin_calls() {
-    let operator = "swt_the-token-of-an-operator";
-    let digest = HEXLOWER.encode(&Sha256::digest(operator));
-    let server = Process::start(&format!(
-        "[[auth.tokens]]\nname = \"otto\"\nrole = \"operator\"\nsha256 = \"{digest}\""
-    ))
-    .await;
-    let admin = server.admin();
+    let server = Process::start(&tokens()).await;
+    let admin = server.admin().with_token(Some(ADMIN));
     for (method, path) in CALLS {
-        let stranger = admin.with_token(None);
-        stranger.call(stranger.request(method, path)).await.refused(401, "unauthorized");
-        let operator = admin.with_token(Some(operator));
-        operator.call(operator.request(method, path)).await.refused(403, "forbidden");
+        refused_to_others(&admin, method, path).await;
         // The public listener does not have them.
         server.call(server.request(method, path)).await.refused(404, "not_found");
     }
-    for path in ["/healthz", "/readyz", "/version"] {
+    for (method, path) in CONSOLE {
+        let path = format!("/v1{path}");
+        let public = server.with_token(Some(ADMIN));
+        public.call(public.request(method, &path)).await.refused(404, "not_found");
+    }
+    for path in ["/healthz", "/readyz", "/version", "/admin/openapi.json"] {
         admin.with_token(None).get(path).await.expect(200);
     }
+    // The table has every call that the document has.
+    let document = admin.get("/admin/openapi.json").await.expect(200);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let path = path.replace("{id}", "00000000-0000-0000-0000-000000000001");
+            let is_open = operation["security"] == json!([{}]);
+            let call = (method.to_uppercase(), path);
+            let is_listed =
+                CALLS.iter().any(|(method, path)| call == ((*method).into(), (*path).into()));
+            assert!(is_listed != is_open, "{call:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_public_listener_has_the_consoles_admin_calls_where_it_is_told_to() {
+    let server = Process::start(&format!("[server]\nadmin_api = true\n{}", tokens())).await;
+    let public = server.with_token(Some(ADMIN));
+    for (method, path) in CONSOLE {
+        let path = format!("/v1{path}");
+        refused_to_others(&public, method, &path).await;
+        let foreign = public.request(method, &path).header("Host", "evil.example");
+        public.call(foreign).await.refused(421, "foreign_host");
+        let answer = public.call(public.request(method, &path)).await;
+        match path.contains("00000000") {
+            true => drop(answer.refused(404, "not_found")),
+            false => drop(answer.expect(200)),
+        }
+    }
+    let listed: Vec<_> = CONSOLE.iter().collect();
+    for call in CALLS.iter().filter(|call| !listed.contains(call)) {
+        let path = format!("/v1{}", call.1);
+        public.call(public.request(call.0, &path)).await.refused(404, "not_found");
+    }
+    let document = public.get("/v1/openapi.json").await.expect(200);
+    assert!(document["paths"]["/v1/admin/status"]["get"].is_object());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The command line against a server that runs: what is printed, what is done, and the exit code that scripts go by.
 
+mod admin;
 mod attach;
 mod outbox;
 mod terminal;

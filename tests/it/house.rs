@@ -17,8 +17,24 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("process", &["domain", "clock", "fault", "agent"]),
     ("store", &["domain", "fault", "metrics", "config"]),
     ("supervise", &["domain"]),
-    ("session", &["domain", "clock", "fault", "metrics", "agent", "config", "process", "store", "supervise"]),
-    ("registry", &["domain", "wire", "clock", "fault", "metrics", "config", "store", "supervise", "session"]),
+    (
+        "session",
+        &[
+            "domain",
+            "clock",
+            "fault",
+            "metrics",
+            "agent",
+            "config",
+            "process",
+            "store",
+            "supervise",
+        ],
+    ),
+    (
+        "registry",
+        &["domain", "wire", "clock", "fault", "metrics", "config", "store", "supervise", "session"],
+    ),
     ("supervisor", &["domain", "metrics", "supervise", "session", "registry"]),
     ("client", &["domain", "wire", "clock"]),
     (

@@ -6,6 +6,7 @@ mod asks;
 mod child;
 mod deaths;
 mod interrupts;
+mod kills;
 mod laws;
 mod life;
 mod own;

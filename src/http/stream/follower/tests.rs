@@ -57,6 +57,7 @@ impl Reader {
             config,
             clock,
             Arc::default(),
+            Arc::default(),
             None,
         ));
         let notify = Arc::new(Notify::new());

@@ -100,6 +100,8 @@ pub(super) fn reply(result: &Result<Reply, Refusal>) -> String {
         Ok(Reply::Receipt { duplicate: true, .. }) => "receipt again".into(),
         Ok(Reply::Interrupt { requested: true }) => "requested".into(),
         Ok(Reply::Interrupt { requested: false }) => "nothing to interrupt".into(),
+        Ok(Reply::Kill { requested: true }) => "kill requested".into(),
+        Ok(Reply::Kill { requested: false }) => "nothing to kill".into(),
         Ok(Reply::Done) => "done".into(),
         Err(refusal) => {
             let text = format!("{refusal:?}");
