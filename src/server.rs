@@ -15,14 +15,13 @@ use crate::{
     clock::Clock,
     config::{Config, Token},
     http::{self, App, auth},
-    metrics::Metrics,
     process::{child::Launcher, sweep::sweep},
     registry::{
         Registry,
         recovery::{self, Recovered},
         retention,
     },
-    session::actor::Surroundings,
+    session::surroundings::Surroundings,
     store::{
         EventLog, StoreError,
         sqlite::{OpenError, SqliteLog, SqliteOptions},
@@ -132,14 +131,7 @@ impl Server {
         let recovered = recovery::recover(&*log, &config, &clock).await?;
         report(&recovered);
 
-        let metrics = Arc::new(Metrics::default());
-        let around = Arc::new(Surroundings {
-            log: log.clone(),
-            clock: clock.clone(),
-            config,
-            launcher,
-            metrics: metrics.clone(),
-        });
+        let around = Surroundings::new(log.clone(), clock.clone(), config, launcher);
         let threads: Vec<_> = (0..session_threads).map(|_| Arbiter::new()).collect();
         let arbiters = Arbiters::new(threads.iter().map(Arbiter::handle).collect());
         let registry = Registry::new();
@@ -169,7 +161,7 @@ impl Server {
             around.config.clone(),
             clock,
             pulse,
-            metrics,
+            around.metrics.clone(),
             first_token,
         ));
         let public_address = public.local_addr().map_err(StartError::Serve)?;

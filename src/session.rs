@@ -7,6 +7,7 @@ pub(crate) mod launch;
 pub mod machine;
 pub(crate) mod news;
 mod settled;
+pub(crate) mod surroundings;
 pub mod tail;
 mod tally;
 

@@ -10,7 +10,10 @@ use crate::{
             self, Host, Hosted, LetGo, RegistryActor, SessionEnded, StartSession, restart_policy,
         },
     },
-    session::actor::{self as session_actor, SessionActor, SessionNews, Surroundings},
+    session::{
+        actor::{self as session_actor, SessionActor, SessionNews},
+        surroundings::Surroundings,
+    },
     supervise::{
         record::Record,
         restart::Decision,

@@ -15,9 +15,10 @@ use crate::{
     metrics::Restart,
     session::{
         Refusal, Reply, Request,
-        actor::{Ask, Beginning, News, Retire, SessionActor, SessionNews, Surroundings, Watchers},
+        actor::{Ask, Beginning, News, Retire, SessionActor, SessionNews, Watchers},
         machine::Admission,
         news::ChildNews,
+        surroundings::Surroundings,
     },
     store::{Snapshot, Watch},
     supervise::{

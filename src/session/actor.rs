@@ -8,21 +8,19 @@ use super::{
     Refusal, Reply, Request, launch,
     machine::{AcceptTicket, Admission, Effect, Input, Machine, Step, Ticket},
     news::{self, ChildNews},
+    surroundings::Surroundings,
     tally::Tally,
 };
 use crate::{
-    clock::Clock,
-    config::Config,
     domain::{ContentBlock, MessageId, SessionId, Timestamp, content::digest},
     fault::{self, Fuse},
-    metrics::{Metrics, Restart},
+    metrics::Restart,
     process::{
         Happened, Order, Report,
-        child::Launcher,
         sweep::sweep_session,
         transport::{Limits, Transport, TransportStart},
     },
-    store::{Accept, Append, Appended, Entry, EventLog, MessageStatus, StoreError, Stored, Watch},
+    store::{Accept, Append, Appended, Entry, MessageStatus, StoreError, Stored, Watch},
     supervise::watch::{self, End},
 };
 use actix::prelude::*;
@@ -41,15 +39,6 @@ pub(crate) const MAILBOX: usize = 64;
 
 /// How long output is waited for after a child's exit: a grandchild may hold the pipe for ever.
 const DRAIN_GRACE: Duration = Duration::from_millis(250);
-
-/// What all sessions share.
-pub(crate) struct Surroundings {
-    pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) clock: Clock,
-    pub(crate) config: Arc<Config>,
-    pub(crate) launcher: Launcher,
-    pub(crate) metrics: Arc<Metrics>,
-}
 
 /// A request with the place for its answer. Dropped unanswered, it tells the asker so.
 #[derive(Message)]

@@ -57,7 +57,6 @@ const ROOMS: [(&str, &[&str]); 17] = [
         "server",
         &[
             "clock",
-            "metrics",
             "config",
             "process",
             "store",

@@ -7,10 +7,7 @@ use super::{
 use crate::{
     domain::{SessionId, content::digest},
     session::{
-        Refusal, Reply,
-        actor::{Beginning, Surroundings},
-        launch,
-        machine::first_events,
+        Refusal, Reply, actor::Beginning, launch, machine::first_events, surroundings::Surroundings,
     },
     store::{Accept, Create as StoreCreate, Created, Entry as LogEntry, StoreError, Stored, Watch},
     supervise::record::Record,

@@ -1,10 +1,11 @@
 //! The numbers for Prometheus: their form, as its own tool judges it, what they count, and the dashboard that shows them.
 
-use crate::support::{Api, Driven, Process, becomes, is, turn_of, within};
+use crate::support::{Api, Driven, Process, becomes, configured, eventually, is, turn_of, within};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -28,6 +29,22 @@ async fn scrape(server: &Api) -> BTreeMap<String, f64> {
         (name.to_owned(), value.parse().unwrap())
     });
     numbers.collect()
+}
+
+/// Scrapes until the numbers fit.
+async fn scrape_until(
+    server: &Api,
+    mut fits: impl FnMut(&BTreeMap<String, f64>) -> bool,
+) -> BTreeMap<String, f64> {
+    let scrapes = async {
+        loop {
+            let now = scrape(server).await;
+            if fits(&now) {
+                return now;
+            }
+        }
+    };
+    within("numbers that fit", scrapes).await
 }
 
 /// By how much what is named has grown between two scrapes. What is not named grew or not.
@@ -223,6 +240,61 @@ async fn restarts_are_counted_by_cause_and_interrupts_by_outcome() {
     );
     assert_eq!(after["seawall_sessions{state=\"STARTING\"}"], 1.0);
     assert_eq!(after["seawall_sessions{state=\"ENDED\"}"], 0.0);
+}
+
+/// Contract 4, "Store faults": a kill acts on the child, whatever the store does.
+#[tokio::test]
+async fn what_a_store_does_not_take_is_counted_and_a_kill_acts_all_the_same() {
+    let server = Driven::start("").await;
+    let id = server.create("demo").await;
+    server.send(&id, "m1", "hang").await;
+    let mut log = server.follow(&id).await;
+    log.events_until(is("agent.message")).await;
+    let pid = server.session(&id).await["pid"].as_u64().unwrap();
+    let before = scrape(&server).await;
+    assert_eq!(before["seawall_sessions_held"], 0.0);
+
+    fail::cfg("log::commit", "return").unwrap();
+    assert!(server.interrupt(&id).await);
+    let held = scrape_until(&server, |now| now["seawall_sessions_held"] == 1.0).await;
+    assert!(held["seawall_events_held"] >= 1.0, "the interrupt at least");
+    assert!(held["seawall_store_commit_failures_total"] >= 1.0);
+    let kill = format!("/admin/sessions/{id}/kill");
+    let answer = server.admin().post(&kill, json!({})).await.expect(202);
+    assert_eq!(answer, json!({ "requested": true }));
+    eventually("the child is gone", || !Path::new(&format!("/proc/{pid}")).exists());
+
+    fail::remove("log::commit");
+    scrape_until(&server, |now| {
+        // The time after which the session tries again.
+        server.advance(Duration::from_millis(500));
+        now["seawall_events_held"] == 0.0 && now["seawall_sessions_held"] == 0.0
+    })
+    .await;
+    log.events_until(is("transport.restarting")).await;
+}
+
+#[tokio::test]
+async fn panics_are_counted_by_whose_they_were() {
+    let folder = configured("");
+    let mut command = Process::command(folder.path());
+    command.env("FAILPOINTS", "registry::ask=1*panic;session::ask=1*panic");
+    command.env("RUST_BACKTRACE", "0");
+    let server = Process::start_as(command, folder).await;
+    let id = server.create("demo").await;
+    server.state(&id, "ACTIVE").await;
+    for _ in ["the registry's", "the session's"] {
+        server.try_send(&id, "m1", "hello").await.refused(503, "interrupted");
+    }
+    server.send(&id, "m1", "hello").await;
+    server.until(&id, turn_of("m1")).await;
+    let now = scrape(&server).await;
+    // The session's child went with the session.
+    for (cause, count) in
+        [("registry_panic", 1.0), ("session_panic", 1.0), ("protocol", 1.0), ("exit", 0.0)]
+    {
+        assert_eq!(now[&format!("seawall_restarts_total{{cause=\"{cause}\"}}")], count, "{cause}");
+    }
 }
 
 #[tokio::test]
