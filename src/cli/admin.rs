@@ -27,6 +27,7 @@ pub(super) struct Admin {
     #[arg(
         id = "admin-url",
         long = "admin-url",
+        value_name = "URL",
         global = true,
         env = "SEAWALL_ADMIN_URL",
         default_value = "http://127.0.0.1:7879",

@@ -25,6 +25,7 @@ use crate::{
     },
 };
 use actix_web::{
+    HttpResponse,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
@@ -68,11 +69,16 @@ pub(super) fn console() -> Vec<Endpoint> {
 
 /// Adds the admin listener's calls. Needs `web::Data<App>` in the application's data.
 pub fn configure(config: &mut ServiceConfig) {
-    let mut scope = web::scope("").default_service(web::to(routes::unknown_path));
+    let mut scope = web::scope("").default_service(web::to(unknown_path));
     for resource in routes::resources(endpoints()) {
         scope = scope.service(resource);
     }
     config.service(scope.wrap(from_fn(gate::private)));
+}
+
+async fn unknown_path() -> Result<HttpResponse, Failure> {
+    let detail = "there is no such path; /admin/openapi.json names all";
+    Err(Failure::new(ErrorCode::NotFound, detail))
 }
 
 /// The templates of the listener's paths.

@@ -59,7 +59,7 @@ pub(super) fn paths() -> impl Iterator<Item = &'static str> {
     endpoints().into_iter().chain(admin::console()).map(|endpoint| endpoint.path)
 }
 
-pub(super) async fn unknown_path() -> Result<HttpResponse, Failure> {
+async fn unknown_path() -> Result<HttpResponse, Failure> {
     Err(Failure::new(ErrorCode::NotFound, "there is no such path; /v1/openapi.json names all"))
 }
 
