@@ -36,8 +36,15 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest answer of a call: a page of history ends at 4 MiB, one event may be larger.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
-/// The HTTP library with a TLS implementation: the process's own if it chose one, else `ring`'s.
+/// The HTTP library as this room uses it, trusting no certificate: a server without TLS is reached from a machine, too,
+/// that has no list of authorities, and none is read for it.
 pub fn http() -> reqwest::ClientBuilder {
+    https().tls_certs_only([])
+}
+
+/// The same, trusting what the machine trusts, or the file in `$SSL_CERT_FILE`. The implementation of TLS is the process's
+/// own if it chose one, else `ring`'s.
+fn https() -> reqwest::ClientBuilder {
     // An error says that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -57,10 +64,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// `url`: the server's root, such as `http://127.0.0.1:7878`; a path before `/v1` is kept.
+    /// `url`: the server's root, such as `http://127.0.0.1:7878`; a path before `/v1` is kept. A token goes over TLS, or
+    /// stays on this machine.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, UrlError> {
         let base = parse_base(url)?;
-        let mut http = http();
+        let has_tls = base.scheme() == "https";
+        if token.is_some() && !has_tls && !is_loopback(&base) {
+            return Err(UrlError(format!(
+                "`{url}`: the token would cross the network in the clear; write https://, or reach the server by its \
+                 loopback address, as through a tunnel"
+            )));
+        }
+        let mut http = if has_tls { https() } else { http() };
         if is_loopback(&base) {
             // A proxy of the environment could not reach this machine's own loopback.
             http = http.no_proxy();
@@ -82,7 +97,12 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("seawall/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| UrlError(format!("no HTTP client: {error}")))?;
+            .map_err(|error| {
+                let cause = error::innermost(&error);
+                UrlError(format!(
+                    "`{shown}`: {cause}; install ca-certificates, or set SSL_CERT_FILE"
+                ))
+            })?;
         let (base, shown) = (Arc::new(base), shown.into());
         let (clock, patience) = (Clock::system(), CALL_TIMEOUT);
         Ok(Self { http, base, shown, authorization, clock, patience })
@@ -108,7 +128,7 @@ impl Client {
     fn endpoint(&self, path: &[&str]) -> Url {
         let mut url = (*self.base).clone();
         url.path_segments_mut()
-            .expect("parse_base takes http only, which has a path")
+            .expect("parse_base takes http and https only, which have a path")
             .pop_if_empty()
             .extend(path);
         url
@@ -207,15 +227,13 @@ impl std::fmt::Debug for Client {
 
 fn parse_base(text: &str) -> Result<Url, UrlError> {
     let url = Url::parse(text).map_err(|error| {
-        UrlError(format!("`{text}` is not a URL ({error}); write http://HOST:PORT"))
+        UrlError(format!("`{text}` is not a URL ({error}); write https://HOST:PORT"))
     })?;
-    if url.scheme() == "https" {
-        return Err(UrlError(format!(
-            "`{text}`: this program speaks plain HTTP only; reach the server by its loopback address or a tunnel"
-        )));
-    }
-    if url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
-        return Err(UrlError(format!("`{text}` is not a server's root; write http://HOST:PORT")));
+    if !matches!(url.scheme(), "http" | "https")
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err(UrlError(format!("`{text}` is not a server's root; write https://HOST:PORT")));
     }
     Ok(url)
 }

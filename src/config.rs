@@ -16,7 +16,9 @@ pub use fault::{ConfigErrors, Fault, Origin};
 pub use place::{NoDataFolder, environment};
 
 use crate::agent::Protocol;
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration,
+};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -33,14 +35,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether what clients say is hidden from the network in between.
-    fn may_cross_networks(&self) -> bool {
-        self.server.behind_proxy
+    /// Whether what clients say to the listener of this key is hidden from the network in between.
+    fn may_cross_networks(&self, key: &str) -> bool {
+        self.server.behind_proxy || (key == "server.listen" && self.server.tls.is_some())
     }
 
-    /// Whether tokens may be taken at this address.
-    pub fn may_listen(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.may_cross_networks()
+    /// Whether the listener of this key may take tokens at this address.
+    pub fn may_listen(&self, key: &str, address: IpAddr) -> bool {
+        address.is_loopback() || self.may_cross_networks(key)
     }
 }
 
@@ -49,6 +51,8 @@ pub struct Server {
     pub listen: String,
     /// Names that `Host` may have; empty: the listen address, localhost, 127.0.0.1, `[::1]`.
     pub hosts: Vec<String>,
+    /// The certificate's chain and its key, as PEM files; None: no TLS.
+    pub tls: Option<Tls>,
     pub behind_proxy: bool,
     /// The public listener answers the admin calls that a console needs, below `/v1/admin`.
     pub admin_api: bool,
@@ -58,6 +62,21 @@ pub struct Server {
     pub request_timeout: Duration,
     /// Of messages; every other body may have at most 1 MiB.
     pub max_body_bytes: usize,
+    /// Failed logins of one peer; None: without a limit.
+    pub login_rate: Option<Rate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// So many in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub count: NonZeroU32,
+    pub per: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -144,7 +163,7 @@ pub struct Supervision {
 }
 
 /// A profile: how one kind of agent is started and spoken to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Agent {
     pub protocol: Protocol,
     /// A program by path or by name on PATH; of the built-in `demo`, the path of our own binary.
@@ -164,6 +183,16 @@ pub struct Agent {
     pub permission_timeout: Option<Duration>,
     pub escape_newlines: bool,
     pub max_line_bytes: usize,
+}
+
+/// Without what agents are told: it may be secret.
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, command, cwd, user, .. } = self;
+        let mut agent = f.debug_struct("Agent");
+        agent.field("protocol", protocol).field("command", command);
+        agent.field("cwd", cwd).field("user", user).finish_non_exhaustive()
+    }
 }
 
 /// When a child that ended is started again.

@@ -4,11 +4,13 @@
 pub mod admin;
 pub mod auth;
 mod body;
+mod connection;
 mod control;
 pub mod error;
 mod gate;
 mod history;
 mod host;
+mod login;
 mod messages;
 mod openapi;
 mod query;
@@ -47,6 +49,8 @@ pub struct App {
     metrics: Arc<Metrics>,
     requests: requests::Requests,
     pub(crate) tokens: auth::Tokens,
+    cookies: auth::Cookies,
+    failures: auth::Failures,
     hosts: host::Hosts,
     /// The OpenAPI documents; they do not change while the server runs.
     document: Bytes,
@@ -63,11 +67,18 @@ impl App {
         pulse: Arc<Pulse>,
         metrics: Arc<Metrics>,
         first_token: Option<Token>,
+        cookie_key: auth::CookieKey,
     ) -> Self {
         let first_token = first_token.filter(|_| config.auth.tokens.is_empty());
         let tokens = config.auth.tokens.iter().cloned().chain(first_token);
         Self {
             tokens: auth::Tokens::new(tokens),
+            cookies: auth::Cookies::new(cookie_key, &config.server),
+            failures: auth::Failures::new(
+                config.server.login_rate,
+                config.server.behind_proxy,
+                &clock,
+            ),
             hosts: host::Hosts::new(&config.server),
             started_at: clock.now(),
             pulse,

@@ -23,7 +23,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 use tokio::sync::oneshot;
 
 /// Everything that a child is started with; nothing else of the server's environment reaches it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ChildSpec {
     pub command: String,
     pub args: Vec<String>,
@@ -36,6 +36,16 @@ pub struct ChildSpec {
     pub marker: Marker,
     /// A line of output over this many bytes becomes one truncated line.
     pub max_line_bytes: usize,
+}
+
+/// Without what the child is told: it may be secret.
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { command, cwd, user, marker, .. } = self;
+        let mut spec = f.debug_struct("ChildSpec");
+        spec.field("command", command).field("cwd", cwd).field("user", user);
+        spec.field("marker", marker).finish_non_exhaustive()
+    }
 }
 
 /// Whose child a process is: in its environment as `SEAWALL_CHILD=STORE/SESSION/RUN`, inherited by all it starts.

@@ -6,6 +6,9 @@ mod listeners;
 mod lock;
 mod restore;
 pub mod systemd;
+mod tls;
+
+pub use tls::{Certificate, CertificateError};
 
 pub use crate::store::sqlite::Restored;
 pub use listeners::Inherited;
@@ -30,18 +33,13 @@ use crate::{
     supervisor::{Arbiters, Supervisor, TakeDown},
 };
 use actix::{Addr, Arbiter};
-use actix_web::{
-    App as WebApp, HttpServer,
-    dev::{Extensions, ServerHandle},
-    rt::net::TcpStream,
-    web::Data,
-};
+use actix_web::{App as WebApp, HttpServer, dev::ServerHandle, web::Data};
 use heart::{Asked, Heart};
 use listeners::AdminListener;
 use lock::DataLock;
-use socket2::SockRef;
+use rustix::process::{Resource, getrlimit};
+use socket2::{SockRef, TcpKeepalive};
 use std::{
-    any::Any,
     io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -52,9 +50,16 @@ use tokio::sync::mpsc;
 
 /// How long a request's head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// TLS handshakes that may be under way on one thread. Beyond, new connections wait in the backlog: it has to be more
+/// than a few peers that never finish theirs can hold.
+const HANDSHAKES_MAX: usize = 4096;
 /// How long connections have at the end, when all sessions have ended, to take what was written to them. A reader that
 /// takes nothing must not keep the log from being closed.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Descriptors that are shared out at most, where the system has more.
+const CONNECTIONS_MAX: usize = 1 << 17;
 /// Threads that read the store.
 const STORE_READERS: usize = 2;
 /// Calls that may wait for the store.
@@ -80,6 +85,7 @@ pub struct ServerOptions {
 pub struct Server {
     public: SocketAddr,
     admin: String,
+    certificate: Option<Certificate>,
     registry: Registry,
     log: Arc<dyn EventLog>,
     http: Vec<ServerHandle>,
@@ -114,7 +120,9 @@ pub enum StartError {
     #[error("the store cannot be read: {0}")]
     Recovery(#[from] StoreError),
     #[error(transparent)]
-    FirstToken(#[from] auth::BootstrapError),
+    Secret(#[from] auth::SecretError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error("cannot serve: {0}")]
     Serve(io::Error),
 }
@@ -124,9 +132,11 @@ impl Server {
     pub async fn start(options: ServerOptions) -> Result<Self, StartError> {
         let ServerOptions { config, data, launcher, clock, session_threads, inherited } = options;
         let lock = DataLock::take(&data)?;
+        let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
         let (public, admin) = listeners::open(inherited, &config)?;
         let log = open_store(&config, &data)?;
         let first_token = first_token(&config, &data)?;
+        let cookie_key = auth::CookieKey::of(&data)?;
         sweep_leftovers(&*log).await;
         let recovered = recovery::recover(&*log, &config, &clock).await?;
         report(&recovered);
@@ -138,12 +148,7 @@ impl Server {
         let (fatal_sender, fatal) = mpsc::channel(1);
         let supervisor =
             Supervisor::start(around.clone(), registry.clone(), arbiters, fatal_sender.clone());
-        let writer_gone = log.closed();
-        tokio::spawn(async move {
-            writer_gone.await;
-            // Full means that another cause was told before.
-            let _ = fatal_sender.try_send("the log's writer ended".into());
-        });
+        tell_when_gone(&*log, fatal_sender);
 
         let retention = retention::keep(log.clone(), around.config.clone(), around.clock.clone());
         let pulse = Arc::new(Pulse::default());
@@ -163,11 +168,12 @@ impl Server {
             pulse,
             around.metrics.clone(),
             first_token,
+            cookie_key,
         ));
         let public_address = public.local_addr().map_err(StartError::Serve)?;
         let admin_listen = admin.to_string();
         let http = vec![
-            serve_public(app.clone(), public).map_err(StartError::Serve)?,
+            serve_public(app.clone(), public, certificate.as_ref()).map_err(StartError::Serve)?,
             serve_admin(app, admin).map_err(StartError::Serve)?,
         ];
         actix::spawn(retention);
@@ -175,6 +181,7 @@ impl Server {
         Ok(Self {
             public: public_address,
             admin: admin_listen,
+            certificate,
             registry,
             log,
             http,
@@ -189,6 +196,17 @@ impl Server {
     /// Where clients connect.
     pub fn public_address(&self) -> SocketAddr {
         self.public
+    }
+
+    /// The certificate of the public listener, to be read again when it was renewed; None: it has no TLS.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// Where clients connect, as a URL.
+    pub fn url(&self) -> String {
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.public)
     }
 
     /// Where the admin calls are, unless that is a unix socket.
@@ -272,6 +290,15 @@ async fn sweep_leftovers(log: &dyn EventLog) {
     }
 }
 
+fn tell_when_gone(log: &dyn EventLog, fatal: mpsc::Sender<String>) {
+    let gone = log.closed();
+    tokio::spawn(async move {
+        gone.await;
+        // Full means that another cause was told before.
+        let _ = fatal.try_send("the log's writer ended".into());
+    });
+}
+
 fn report(recovered: &Recovered) {
     if recovered.closed > 0 {
         log::info!(closed = recovered.closed, resumed = recovered.resume.len(); "sessions of an earlier run were closed in the log");
@@ -283,12 +310,16 @@ fn report(recovered: &Recovered) {
 
 // HTTP
 
-fn serve_public(app: Data<App>, listener: TcpListener) -> io::Result<ServerHandle> {
+fn serve_public(
+    app: Data<App>,
+    listener: TcpListener,
+    certificate: Option<&Certificate>,
+) -> io::Result<ServerHandle> {
     let workers = match app.config.server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let stall = app.config.streams.stall_timeout;
+    set_up_connections(&listener, app.config.streams.stall_timeout);
     let grace = app.config.server.shutdown_grace;
     let server =
         HttpServer::new(move || WebApp::new().app_data(app.clone()).configure(http::configure))
@@ -298,9 +329,15 @@ fn serve_public(app: Data<App>, listener: TcpListener) -> io::Result<ServerHandl
             // A reader that closes is gone at once, and not when the next ping but one cannot be written.
             .h1_allow_half_closed(false)
             .shutdown_timeout(grace.as_secs().max(1))
-            .on_connect(move |socket, _: &mut Extensions| set_up_socket(socket, stall))
-            .listen(listener)?
-            .run();
+            .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
+            .max_connection_rate(HANDSHAKES_MAX)
+            .max_connections(connections_max() / workers);
+    let server = match certificate.map(Certificate::server_config).transpose() {
+        Ok(None) => server.listen(listener)?,
+        Ok(Some(tls)) => server.listen_rustls_0_23(listener, tls)?,
+        Err(error) => return Err(io::Error::other(error)),
+    };
+    let server = server.run();
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)
@@ -324,14 +361,44 @@ fn serve_admin(app: Data<App>, listener: AdminListener) -> io::Result<ServerHand
     Ok(handle)
 }
 
+/// Connections that may be open. They leave descriptors for agents, each of which takes several, and for the store:
+/// whoever only opens connections must not keep sessions from starting. Those that come then wait in the backlog.
+fn connections_max() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
+    limit.unwrap_or(CONNECTIONS_MAX).min(CONNECTIONS_MAX) / 4 * 3
+}
+
 /// Frames are small and wanted at once; a peer that takes nothing for the stall limit is cut by the kernel, also while
 /// nobody polls the connection for it has a full buffer; and of what a slow peer does not take yet the kernel holds little,
-/// so that the stream sees it go on, and memory does not grow with such peers.
-fn set_up_socket(socket: &dyn Any, stall: Duration) {
-    let Some(socket) = socket.downcast_ref::<TcpStream>() else { return };
+/// so that the stream sees it go on, and memory does not grow with such peers. A peer that vanished while nothing was to
+/// be written is found by asking. Connections inherit all this from the listener, those with TLS as well.
+fn set_up_connections(listener: &TcpListener, stall: Duration) {
     let millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
-    // Without these options the connection works too, only less well.
-    let _ = socket.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(socket, millis);
-    let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES);
+    // Without these options connections work too, only less well.
+    let _ = rustix::net::sockopt::set_tcp_nodelay(listener, true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(listener, millis);
+    let socket = SockRef::from(listener);
+    let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(stall).with_interval(stall));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::sockopt::{tcp_nodelay, tcp_user_timeout};
+    use std::net::TcpStream;
+
+    #[test]
+    fn a_connection_has_the_options_that_its_listener_was_given() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        set_up_connections(&listener, Duration::from_secs(7));
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (connection, _) = listener.accept().unwrap();
+        assert!(tcp_nodelay(&connection).unwrap());
+        assert_eq!(tcp_user_timeout(&connection).unwrap(), 7000);
+        let socket = SockRef::from(&connection);
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
+    }
 }

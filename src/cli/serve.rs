@@ -41,7 +41,7 @@ async fn serve(options: ServerOptions) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut server = Server::start(options).await?;
     announce(&server);
-    systemd::ready(&format!("serving on http://{}", server.public_address()));
+    systemd::ready(&format!("serving on {}", server.url()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -67,9 +67,8 @@ async fn serve(options: ServerOptions) -> anyhow::Result<()> {
 }
 
 fn announce(server: &Server) {
-    let public = server.public_address();
-    let admin = server.admin_listen();
-    log::info!("seawall {} serves on http://{public}, admin on {admin}", env!("CARGO_PKG_VERSION"));
+    let (public, admin) = (server.url(), server.admin_listen());
+    log::info!("seawall {} serves on {public}, admin on {admin}", env!("CARGO_PKG_VERSION"));
     if std::io::stderr().is_terminal() {
         eprintln!("\n  Make a session:  seawall new demo --attach\n");
     }

@@ -2,12 +2,13 @@
 //! nobody asked for. Which keys there are is not known here.
 
 use super::{
+    Rate,
     fault::{Fault, Origin},
     tree::{Node, Table, Value, parse_value},
-    values::{Shape, absolute, duration, expected, number, plain, size, text, texts},
+    values::{Shape, absolute, duration, expected, number, plain, rate, size, text, texts},
 };
 use std::{
-    cell::RefCell, collections::BTreeMap, collections::BTreeSet, ops::RangeInclusive,
+    cell::RefCell, collections::BTreeMap, collections::BTreeSet, fmt, ops::RangeInclusive,
     path::PathBuf, time::Duration,
 };
 
@@ -19,13 +20,20 @@ pub(super) struct Reader {
 }
 
 /// A value as it came into effect.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     /// The table's path, such as `streams` or `auth.tokens[0]`.
     pub(super) table: String,
     pub(super) key: &'static str,
     pub(super) value: toml::Value,
     pub(super) origin: Origin,
+}
+
+/// Without the value, which may be secret.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} from {}", self.table, self.key, self.origin)
+    }
 }
 
 /// One table of the tree.
@@ -64,6 +72,14 @@ impl<'r> Section<'r> {
     /// Adds a fault of this table as a whole.
     pub(super) fn fault(&self, message: &str) {
         self.reader.fault(&self.origin, &self.path, message);
+    }
+
+    /// Says so where `key` stands there without `other`.
+    pub(super) fn needs(&self, key: &str, other: &str) {
+        if let Some(node) = self.table.get(key).filter(|_| !self.table.contains_key(other)) {
+            let message = format!("needs {} beside it", self.key_path(other));
+            self.reader.fault(&node.origin, self.key_path(key), message);
+        }
     }
 
     /// The value at `key`, if there is one and `read` takes it.
@@ -165,6 +181,11 @@ impl<'r> Section<'r> {
     /// A number of bytes.
     pub(super) fn size(&self, key: &'static str, range: RangeInclusive<usize>) -> usize {
         self.get(key, Shape::Text, |value| size(value, &range))
+    }
+
+    /// So many in so much time; None stands for `off`.
+    pub(super) fn rate(&self, key: &'static str) -> Option<Rate> {
+        self.get(key, Shape::Text, rate)
     }
 
     pub(super) fn texts(&self, key: &'static str) -> Vec<String> {

@@ -58,10 +58,16 @@ impl Rules<'_> {
                     &[key],
                     format!("expected an address with a port like \"127.0.0.1:7878\", got {listen:?}"),
                 ),
-                Some(false) if !config.may_cross_networks() => self.refuse(
-                    &[key, "server.behind_proxy"],
+                Some(false) if !config.may_cross_networks(key) && key == "server.listen" => self.refuse(
+                    &[key, "server.behind_proxy", "server.tls_cert", "server.tls_key"],
                     format!("{listen} is not loopback and there is no TLS: tokens would cross the network in the \
-                             clear; listen on 127.0.0.1, or put a TLS proxy in front and set server.behind_proxy"),
+                             clear; set server.tls_cert and server.tls_key, or listen on 127.0.0.1, or put a TLS \
+                             proxy in front and set server.behind_proxy"),
+                ),
+                Some(false) if !config.may_cross_networks(key) => self.refuse(
+                    &[key, "server.behind_proxy"],
+                    format!("{listen} is not loopback, and this listener has no TLS of its own: listen on 127.0.0.1 \
+                             or a unix socket, or put a TLS proxy in front and set server.behind_proxy"),
                 ),
                 Some(_) => {}
             }

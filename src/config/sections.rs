@@ -3,7 +3,7 @@
 
 use super::{
     Admin, Agent, Auth, Durability, Restart, Role, Server, Sessions, Store, Streams, Supervision,
-    Token, read::Section,
+    Tls, Token, read::Section,
 };
 use crate::agent::Protocol;
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -28,15 +28,26 @@ pub(super) fn server(section: Section<'_>) -> Server {
     let server = Server {
         listen: section.text("listen"),
         hosts: section.texts("hosts"),
+        tls: tls(&section),
         behind_proxy: section.flag("behind_proxy"),
         admin_api: section.flag("admin_api"),
         workers: section.number::<u32>("workers", 0..=1024) as usize,
         shutdown_grace: section.duration("shutdown_grace", Duration::ZERO..=HOUR),
         request_timeout: section.duration("request_timeout", MILLI..=HOUR),
         max_body_bytes: section.size("max_body_bytes", KIB..=GIB),
+        login_rate: section.rate("login_rate"),
     };
-    section.finish(&["tls_cert", "tls_key", "login_rate"]);
+    section.finish(&[]);
     server
+}
+
+/// A certificate and a key are of use together only.
+fn tls(section: &Section<'_>) -> Option<Tls> {
+    let [cert, key] = ["tls_cert", "tls_key"].map(|key| section.optional_path(key));
+    for (one, other) in [("tls_cert", "tls_key"), ("tls_key", "tls_cert")] {
+        section.needs(one, other);
+    }
+    Some(Tls { cert: cert?, key: key? })
 }
 
 pub(super) fn admin(section: Section<'_>) -> Admin {

@@ -2,10 +2,13 @@
 //! text to what its key takes. Keys are not known here.
 
 use super::{
+    Rate,
     fault::Origin,
     tree::{Node, Value, parse_value},
 };
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// What a variable's text is to be taken for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,6 +114,23 @@ pub(super) fn duration(
     Err(expected(&what, value))
 }
 
+/// `off`, or a number and a time with a slash between.
+pub(super) fn rate(value: &toml::Value) -> Result<Option<Rate>, String> {
+    let read = |text: &str| {
+        let (count, per) = text.split_once('/')?;
+        let count = count.parse::<NonZeroU32>().ok()?;
+        let per = humantime::parse_duration(per).ok()?;
+        let is_in_range = count.get() <= 1_000_000 && (SECOND..=SECOND * 86_400).contains(&per);
+        is_in_range.then_some(Rate { count, per })
+    };
+    match value.as_str() {
+        Some("off") => Ok(None),
+        text => text.and_then(read).map(Some).ok_or_else(|| {
+            expected("a rate like \"10/1m\" (of 1 to 1000000, in 1s to 1d), or \"off\"", value)
+        }),
+    }
+}
+
 pub(super) fn size(value: &toml::Value, range: &RangeInclusive<usize>) -> Result<usize, String> {
     let Some(size) = value.as_str().and_then(bytes) else {
         return Err(expected("a size like \"16MiB\"", value));
@@ -161,6 +181,17 @@ mod tests {
             [(1536, "1536B"), (1024, "1KiB"), (3 << 20, "3MiB"), (1 << 30, "1GiB")]
         {
             assert_eq!(written(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_in_a_time_or_off() {
+        let read = |text: &str| rate(&toml::Value::from(text));
+        let ten = Rate { count: NonZeroU32::new(10).unwrap(), per: Duration::from_secs(60) };
+        assert_eq!(read("10/1m"), Ok(Some(ten)));
+        assert_eq!(read("off"), Ok(None));
+        for wrong in ["", "10", "0/1m", "-1/1m", "10/", "10/0s", "10/soon", "1/2days", "x/1m"] {
+            assert!(read(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -2,15 +2,27 @@
 //! credential may see is asked by `target`.
 
 mod bootstrap;
+mod cookie;
+mod failures;
+mod secret;
 
-pub use bootstrap::{BootstrapError, bootstrap};
+pub use bootstrap::bootstrap;
+pub use cookie::CookieKey;
+pub(super) use cookie::Cookies;
+pub(super) use failures::Failures;
+pub use secret::SecretError;
 
-use super::{App, error::Failure};
+use super::{App, connection, error::Failure, gate};
 use crate::{
     config::{Role, Token},
     wire::problem::ErrorCode,
 };
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::{Method, header},
+    web,
+};
 use sha2::{Digest, Sha256};
 use std::{
     future::{Ready, ready},
@@ -48,11 +60,15 @@ impl Tokens {
         Self(tokens.map(credential).collect())
     }
 
-    /// The credential of a token. All digests are compared, each in the same time, so that the time taken tells
-    /// nothing about how near a guess was.
+    /// The credential of a token.
     pub(crate) fn find(&self, token: &str) -> Option<&Credential> {
-        let digest: [u8; 32] = Sha256::digest(token).into();
-        let matches = |known: &[u8; 32]| bool::from(known.ct_eq(&digest));
+        let digest = digest(token);
+        self.find_by(|known| bool::from(known.ct_eq(&digest)))
+    }
+
+    /// The credential whose token's digest `matches`. All digests are compared, each in the same time, so that the time
+    /// taken tells nothing about how near a guess was.
+    fn find_by(&self, matches: impl Fn(&[u8; 32]) -> bool) -> Option<&Credential> {
         self.0.iter().fold(
             None,
             |found, (known, credential)| {
@@ -60,6 +76,11 @@ impl Tokens {
             },
         )
     }
+}
+
+/// All that the server keeps of a token.
+pub(super) fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 /// A role that was asked for and is held. Every power is the credential that has it.
@@ -72,19 +93,16 @@ pub trait Power: Deref<Target = Credential> + Sized + 'static {
 /// The power `P` of the request's credential.
 ///
 /// # Errors
-/// 401 without a valid credential, 403 without the role.
+/// 401 without a valid credential (429 after too many), 403 without the role.
 pub(super) fn authorize<P: Power>(request: &HttpRequest) -> Result<P, Failure> {
     let app = request.app_data::<web::Data<App>>();
     let app = app.ok_or_else(|| Failure::internal("the application's data is missing"))?;
-    let mut headers = request.headers().get_all(header::AUTHORIZATION);
-    let (first, second) = (headers.next(), headers.next());
-    let token = first.filter(|_| second.is_none()).and_then(|value| bearer(value.to_str().ok()?));
-    let refused = || {
-        let detail =
-            "the call needs `Authorization: Bearer TOKEN` with a token that this server knows";
-        Failure::new(ErrorCode::Unauthorized, detail)
-    };
-    let credential = token.and_then(|token| app.tokens.find(token)).ok_or_else(refused)?;
+    // The header wins: who sends one means it, whatever a browser adds by itself.
+    let credential = match request.headers().contains_key(header::AUTHORIZATION) {
+        true => by_header(app, request),
+        false => by_cookie(app, request),
+    }?;
+    connection::is_known(request);
     if credential.role < P::ROLE {
         let detail = format!(
             "the call needs the role {:?}, the credential has {:?}",
@@ -94,6 +112,33 @@ pub(super) fn authorize<P: Power>(request: &HttpRequest) -> Result<P, Failure> {
         return Err(Failure::new(ErrorCode::Forbidden, detail.to_lowercase()));
     }
     Ok(P::held_by(credential.clone()))
+}
+
+fn unauthorized() -> Failure {
+    let detail = "the call needs `Authorization: Bearer TOKEN` with a token that this server knows";
+    Failure::new(ErrorCode::Unauthorized, detail)
+}
+
+fn by_header<'a>(app: &'a App, request: &HttpRequest) -> Result<&'a Credential, Failure> {
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let (first, second) = (headers.next(), headers.next());
+    let token = first.filter(|_| second.is_none()).and_then(|value| bearer(value.to_str().ok()?));
+    let found = token.and_then(|token| app.tokens.find(token));
+    found.ok_or_else(|| app.failures.note(request, unauthorized()))
+}
+
+/// The console's cookie, which the public listener alone takes: the other one has no Host check.
+fn by_cookie<'a>(app: &'a App, request: &HttpRequest) -> Result<&'a Credential, Failure> {
+    let found = gate::is_public(request)
+        .then(|| app.cookies.find(request, &app.tokens, app.clock.now()))
+        .flatten()
+        .ok_or_else(unauthorized)?;
+    // A browser sends it for whichever page of this host asks, that of another port too.
+    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !is_safe || request.headers().contains_key(header::ORIGIN) {
+        app.hosts.check_origin(request.headers())?;
+    }
+    Ok(found)
 }
 
 fn bearer(header: &str) -> Option<&str> {

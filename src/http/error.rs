@@ -13,7 +13,7 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// A request that was refused or failed.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl Failure {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"seawall\""),
             )),
-            // Nobody will read the rest of the body.
-            ErrorCode::RequestTimeout | ErrorCode::TooLarge => {
+            // Nobody will read the rest of the body, or knows where it ends.
+            ErrorCode::RequestTimeout | ErrorCode::TooLarge | ErrorCode::InvalidRequest => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))
             }
             _ => retry_after(code).map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))),
@@ -88,6 +88,13 @@ impl Failure {
             "" => Self::new(code, error.inner().to_string()),
             path => Self::new(code, format!("{path}: {}", error.inner())),
         }
+    }
+
+    /// The same, with the time after which asking again makes sense.
+    pub(super) fn after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.header = Some((header::RETRY_AFTER, HeaderValue::from(seconds)));
+        self
     }
 
     pub fn code(&self) -> ErrorCode {

@@ -1,12 +1,20 @@
 //! What every request and every answer passes: the Host check, the catching of panics, the headers that browsers act
 //! on. Nothing here knows a path or a session.
 
-use super::{App, error::Failure};
+use super::{
+    App,
+    connection::{self, Unread},
+    error::Failure,
+};
+use crate::wire::problem::ErrorCode;
 use actix_web::{
-    Error, ResponseError,
+    Error, HttpMessage, HttpRequest,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderName, HeaderValue},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
     middleware::Next,
     web,
 };
@@ -16,36 +24,60 @@ use std::{any::Any, panic::AssertUnwindSafe};
 /// The public listener's gate.
 pub(super) async fn public(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if let Some(app) = request.app_data::<web::Data<App>>()
-        && let Err(refused) = app.hosts.check(&request)
-    {
-        app.requests.answered(request.match_pattern().as_deref(), refused.status_code());
-        return Err(refused.into());
-    }
-    private(request, next).await
+    let app = request.app_data::<web::Data<App>>();
+    let refused = app.and_then(|app| app.hosts.check(&request).err());
+    mark(&request);
+    pass(request, next, refused).await
+}
+
+/// On a request that came through the public gate.
+struct Public;
+
+pub(super) fn mark(request: &ServiceRequest) {
+    request.extensions_mut().insert(Public);
+}
+
+pub(super) fn is_public(request: &HttpRequest) -> bool {
+    request.extensions().contains::<Public>()
 }
 
 /// The admin listener's gate. It is reached by probes and through sockets, by whichever name they have for it.
 pub(super) async fn private(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    pass(request, next, None).await
+}
+
+async fn pass(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    refused: Option<Failure>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let unread = Unread::of(&mut request);
+    let answered = counter(&request);
+    let response = match refused.or_else(|| ambiguous(&request)) {
+        Some(refused) => Ok(request.error_response(refused).map_into_right_body()),
+        None => call(request, next).await.map(ServiceResponse::map_into_left_body),
+    };
+    answered(match &response {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    });
+    Ok(connection::finish(response?, unread))
+}
+
+async fn call<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
     // Calling is inside the caught future as well: a service may panic before its first poll. What it was working on
     // is dropped with it, so nobody sees a half-changed value.
-    let app = request.app_data::<web::Data<App>>().cloned();
-    let route = request.match_pattern();
     let answer = AssertUnwindSafe(async move { next.call(request).await }).catch_unwind().await;
-    let answer = answer.unwrap_or_else(|panic| Err(Failure::internal(panic_text(&*panic)).into()));
-    if let Some(app) = app {
-        let status = match &answer {
-            Ok(response) => response.status(),
-            Err(error) => error.as_response_error().status_code(),
-        };
-        app.requests.answered(route.as_deref(), status);
-    }
-    let mut response = answer?;
+    let mut response =
+        answer.unwrap_or_else(|panic| Err(Failure::internal(panic_text(&*panic)).into()))?;
     let headers = response.headers_mut();
     secure(|name, value| {
         if !headers.contains_key(&name) {
@@ -53,6 +85,27 @@ pub(super) async fn private(
         }
     });
     Ok(response)
+}
+
+/// Counts the request under its route when it is answered.
+fn counter(request: &ServiceRequest) -> impl FnOnce(StatusCode) + use<> {
+    let app = request.app_data::<web::Data<App>>().cloned();
+    let route = request.match_pattern();
+    move |status| {
+        if let Some(app) = app {
+            app.requests.answered(route.as_deref(), status);
+        }
+    }
+}
+
+/// What can be read in two ways, by a proxy in front and by us, is refused: what follows would be taken for somebody
+/// else's request. The HTTP library refuses all of that itself but one: it reads the body of whoever asks for a web socket
+/// to the end of the connection, whatever its length says.
+fn ambiguous(request: &ServiceRequest) -> Option<Failure> {
+    let mut upgrades = request.headers().get_all(header::UPGRADE);
+    let asks = upgrades.any(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let detail = "there are no web sockets here; ask again without `Upgrade`";
+    asks.then(|| Failure::new(ErrorCode::InvalidRequest, detail))
 }
 
 /// Names the headers of every answer: what a session says must neither be guessed to be HTML nor kept by a cache.

@@ -5,7 +5,7 @@ mod streams;
 
 pub(super) use admin::serve_admin;
 
-use super::{App, control, history, messages, sessions};
+use super::{App, control, history, login, messages, sessions};
 use crate::wire::problem::{ErrorCode, Problem};
 use actix_web::{HttpResponse, http::header::ContentType, web::Data};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use utoipa::{
     IntoParams, IntoResponses, Modify, OpenApi,
     openapi::{
         ContentBuilder, Ref, RefOr, Response, ResponseBuilder,
-        security::{Http, HttpAuthScheme, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
 
@@ -23,6 +23,7 @@ use utoipa::{
     info(title = "Seawall", description = "Long-lived sessions with coding agents"),
     paths(
         serve,
+        login::login, login::logout,
         sessions::list, sessions::create, sessions::get, sessions::rename, sessions::delete,
         history::events,
         messages::send, messages::withdraw,
@@ -30,8 +31,8 @@ use utoipa::{
         streams::sessions, streams::session, streams::list, streams::suspend,
     ),
     components(schemas(Problem, ErrorCode)),
-    modifiers(&Bearer),
-    security(("bearer" = []))
+    modifiers(&Bearer, &Cookie),
+    security(("bearer" = []), ("cookie" = []))
 )]
 struct Document;
 
@@ -41,6 +42,18 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// The console's, which the public listener alone takes.
+struct Cookie;
+
+impl Modify for Cookie {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let about = "Got by `/v1/login`. Over TLS its name is `__Host-seawall`.";
+        let key = ApiKey::Cookie(ApiKeyValue::with_description("seawall", about));
+        let scheme = SecurityScheme::ApiKey(key);
+        document.components.get_or_insert_default().add_security_scheme("cookie", scheme);
     }
 }
 
@@ -121,9 +134,9 @@ macro_rules! refusals {
 
 refusals! {
     /// Of every call that needs a credential.
-    Guarded: Unauthorized ForeignHost Internal StoreUnavailable StoreDamaged Draining Interrupted;
+    Guarded: Unauthorized RateLimited ForeignHost ForeignOrigin Internal StoreUnavailable StoreDamaged Draining Interrupted;
     /// Of calls that need more than the role `viewer`.
-    Operating: Forbidden;
+    Operating: Forbidden ForeignOrigin;
     /// Of calls on something that has to be there.
     Present: NotFound;
     WithQuery: InvalidQuery;
@@ -136,9 +149,9 @@ refusals! {
     TooLate: AlreadyDispatched;
     Closed: PermissionClosed;
     /// Of calls that need a place.
-    Busy: QueueFull TooManySessions;
+    Busy: QueueFull TooManySessions RateLimited;
     /// Of calls that open a stream.
-    Crowded: TooManyStreams;
+    Crowded: TooManyStreams RateLimited;
 }
 
 fn by_status(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>> {
@@ -202,10 +215,11 @@ mod tests {
                 assert!(is_open, "{path} needs no credential");
                 continue;
             }
-            let mut needed = vec!["401", "421", "500", "503"];
+            let mut needed = vec!["401", "403", "421", "429", "500", "503"];
             let is_admins = path.contains("/admin/") || path == "/metrics";
-            if is_admins || method != "GET" && !path.starts_with("/v1/connections") {
-                needed.push("403");
+            if is_admins || method != "GET" && path.starts_with("/v1/sessions") {
+                let forbidden = operation["responses"]["403"]["description"].to_string();
+                assert!(forbidden.contains("`forbidden`"), "{method} {path}: {forbidden}");
             }
             if path.contains("{id}") {
                 needed.push("404");

@@ -1,7 +1,7 @@
 //! Every path of the public API on one screen. What the calls take and answer stands at their handlers.
 
 use super::{
-    App, admin, control, error::Failure, gate, history, messages, openapi, sessions, stream,
+    App, admin, control, error::Failure, gate, history, login, messages, openapi, sessions, stream,
 };
 use crate::wire::problem::ErrorCode;
 use actix_web::{
@@ -16,6 +16,8 @@ use std::future::ready;
 fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/v1/openapi.json", openapi::serve),
+        post("/v1/login", login::login),
+        post("/v1/logout", login::logout),
         get("/v1/sessions", sessions::list),
         post("/v1/sessions", sessions::create),
         // Before `{id}`, which would take it for an id.

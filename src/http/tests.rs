@@ -59,6 +59,7 @@ fn app(log: MemoryLog) -> web::Data<App> {
         Arc::default(),
         Arc::default(),
         None,
+        auth::CookieKey::ANY,
     ))
 }
 
@@ -263,6 +264,7 @@ fn the_first_token_is_valid_only_while_none_is_configured() {
             Arc::default(),
             Arc::default(),
             Some(first.clone()),
+            auth::CookieKey::ANY,
         );
         let tokens: &Tokens = &app.tokens;
         assert_eq!(tokens.find("f").is_some(), valid);

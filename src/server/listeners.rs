@@ -92,7 +92,7 @@ fn handed_over(
     config: &Config,
 ) -> Result<TcpListener, StartError> {
     let address: SocketAddr = socket.local_addr().map_err(StartError::Serve)?;
-    if !config.may_listen(address.ip()) {
+    if !config.may_listen(key, address.ip()) {
         return Err(StartError::Unsafe { key, address });
     }
     rustix::net::listen(&socket, BACKLOG).map_err(|error| StartError::Serve(error.into()))?;
@@ -166,6 +166,6 @@ mod tests {
         assert!(matches!(refused, StartError::Unsafe { key: "admin.listen", .. }), "{refused}");
         let mut proxied = local();
         proxied.server.behind_proxy = true;
-        assert!(proxied.may_listen([192, 0, 2, 1].into()));
+        assert!(proxied.may_listen("server.listen", [192, 0, 2, 1].into()));
     }
 }

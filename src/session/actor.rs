@@ -398,15 +398,21 @@ impl SessionActor {
             let detail = "the run was called off before its child was started".into();
             return self.input(Input::TransportLost { run, detail }, ctx);
         }
-        let Some(agent) = self.around.config.agents.get(&session.agent) else {
-            let code = crate::domain::event::TransportFault::Spawn;
-            let detail = Refusal::UnknownAgent(session.agent.clone()).to_string();
-            let what = Happened::SpawnFailed { code, detail };
-            return self.input(Input::Transport { run, what }, ctx);
+        let agent = self.around.config.agents.get(&session.agent);
+        let agent = agent.ok_or_else(|| Refusal::UnknownAgent(session.agent.clone()).to_string());
+        let store = self.around.log.store_id();
+        let spec = agent.and_then(|agent| Ok((agent, launch::child_spec(agent, session, store)?)));
+        let (agent, spec) = match spec {
+            Ok(spec) => spec,
+            Err(detail) => {
+                let code = crate::domain::event::TransportFault::Spawn;
+                let what = Happened::SpawnFailed { code, detail };
+                return self.input(Input::Transport { run, what }, ctx);
+            }
         };
         let start = TransportStart {
             run,
-            spec: launch::child_spec(agent, session, self.around.log.store_id()),
+            spec,
             codec: agent.protocol.codec(launch::codec_options(agent, session)),
             launcher: self.around.launcher.clone(),
             report: ctx.address().recipient(),

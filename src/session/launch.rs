@@ -18,16 +18,23 @@ use std::{
 const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "LANG", "TZ", "TERM"];
 
 /// The child of a session's current run.
-pub(crate) fn child_spec(agent: &Agent, session: &Session, store: StoreId) -> ChildSpec {
-    ChildSpec {
+///
+/// # Errors
+/// Its folder is not allowed any more.
+pub(crate) fn child_spec(
+    agent: &Agent,
+    session: &Session,
+    store: StoreId,
+) -> Result<ChildSpec, String> {
+    Ok(ChildSpec {
         command: agent.command.clone(),
         args: agent.args.clone(),
         env: environment(agent, session, |key| std::env::var(key).ok()),
-        cwd: PathBuf::from(&session.cwd),
+        cwd: current_directory(agent, session)?,
         user: agent.user.clone(),
         marker: Marker { store, session: session.id, run: session.run },
         max_line_bytes: agent.max_line_bytes,
-    }
+    })
 }
 
 /// What the profile says goes before what the server has, and what the session says before both.
@@ -82,8 +89,7 @@ pub(crate) fn policy(config: &Config, agent: Option<&Agent>) -> Policy {
 /// The folder that a new session runs in: the one asked for, if the profile allows it, else the profile's own.
 pub(crate) fn working_directory(agent: &Agent, asked: Option<&str>) -> Result<String, Refusal> {
     let invalid = |detail: String| Refusal::Invalid { field: "cwd", detail };
-    let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    let own = agent.cwd.clone().unwrap_or_else(home);
+    let own = own_directory(agent);
     let cwd = match asked {
         None => own,
         Some(asked) => allowed_directory(agent, &own, asked).map_err(invalid)?,
@@ -94,6 +100,23 @@ pub(crate) fn working_directory(agent: &Agent, asked: Option<&str>) -> Result<St
     cwd.into_os_string()
         .into_string()
         .map_err(|cwd| invalid(format!("{} is not UTF-8", Path::new(&cwd).display())))
+}
+
+/// The folder of a session's next run. Since the session was made the profile may have been narrowed, or what was a
+/// folder made a link: what is allowed is decided by where it leads now.
+pub(crate) fn current_directory(agent: &Agent, session: &Session) -> Result<PathBuf, String> {
+    let own = own_directory(agent);
+    // What is not there, or not a folder, is told by the attempt to start there.
+    if Path::new(&session.cwd) == own {
+        return Ok(own);
+    }
+    allowed_directory(agent, &own, &session.cwd)
+}
+
+/// Where sessions run that name no folder.
+fn own_directory(agent: &Agent) -> PathBuf {
+    let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    agent.cwd.clone().unwrap_or_else(home)
 }
 
 fn allowed_directory(agent: &Agent, own: &Path, asked: &str) -> Result<PathBuf, String> {

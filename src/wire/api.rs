@@ -117,6 +117,13 @@ pub struct SessionList {
     pub next_cursor: Option<String>,
 }
 
+/// `POST /v1/login`. It has no `Debug`, so that the token is shown nowhere.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    pub token: String,
+}
+
 /// `PATCH /v1/sessions/{id}`
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

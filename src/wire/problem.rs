@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
+    /// Its head can be read in two ways, by us and by a proxy.
+    InvalidRequest,
     InvalidBody,
     InvalidQuery,
     Unauthorized,
@@ -26,6 +28,8 @@ pub enum ErrorCode {
     TooManySessions,
     TooManyStreams,
     QueueFull,
+    /// Too many failed logins; a token that is known is still served.
+    RateLimited,
     Draining,
     StoreUnavailable,
     /// What this call needs of the store is damaged; others may go on.
@@ -41,7 +45,7 @@ impl ErrorCode {
     pub const fn status(self) -> u16 {
         use ErrorCode::*;
         match self {
-            InvalidBody | InvalidQuery => 400,
+            InvalidRequest | InvalidBody | InvalidQuery => 400,
             Unauthorized => 401,
             Forbidden | ForeignOrigin => 403,
             NotFound => 404,
@@ -53,7 +57,7 @@ impl ErrorCode {
             UnsupportedMediaType => 415,
             ForeignHost => 421,
             UnknownAgent | NotConfigured => 422,
-            TooManySessions | TooManyStreams | QueueFull => 429,
+            TooManySessions | TooManyStreams | QueueFull | RateLimited => 429,
             StoreDamaged | Internal => 500,
             Draining | StoreUnavailable | Interrupted => 503,
         }
@@ -63,12 +67,13 @@ impl ErrorCode {
     pub const fn title(self) -> &'static str {
         use ErrorCode::*;
         match self {
+            InvalidRequest => "The request's head is not plain",
             InvalidBody => "The body is not what this call takes",
             InvalidQuery => "The query is not what this call takes",
             Unauthorized => "A credential is needed",
             Forbidden => "The credential's role does not allow this",
             ForeignHost => "The Host header names another server",
-            ForeignOrigin => "The Origin header names another site",
+            ForeignOrigin => "The Origin header does not name this site",
             NotFound => "There is no such thing here",
             MethodNotAllowed => "This path does not take that method",
             RequestTimeout => "The request took too long to arrive",
@@ -83,6 +88,7 @@ impl ErrorCode {
             TooManySessions => "No place for another live session",
             TooManyStreams => "No place for another stream",
             QueueFull => "The session's message queue is full",
+            RateLimited => "Too many failed logins",
             Draining => "The server takes no new work",
             StoreUnavailable => "The store cannot write now",
             StoreDamaged => "A part of the store cannot be read",

@@ -4,14 +4,17 @@
 mod limits;
 mod times;
 
-use crate::support::read_tests;
-use std::collections::BTreeSet;
+use crate::support::{SEAWALL, read_tests};
+use std::{collections::BTreeSet, process::Command};
 
 /// Each key with the test that sees it act; several keys may share one.
-const SEEN: [(&str, &str); 51] = [
+const SEEN: [(&str, &str); 54] = [
     ("server.listen", "a_port_that_is_taken_is_named_with_its_key_and_no_database_is_made"),
     ("server.hosts", "only_the_configured_names_are_answered"),
-    ("server.behind_proxy", "an_address_of_the_network_needs_a_proxy_with_tls"),
+    ("server.tls_cert", "a_stream_over_tls_is_the_same_stream_and_resumes"),
+    ("server.tls_key", "a_stream_over_tls_is_the_same_stream_and_resumes"),
+    ("server.login_rate", "an_address_that_guesses_is_slowed_down_and_a_known_token_is_not"),
+    ("server.behind_proxy", "an_address_of_the_network_needs_tls_here_or_at_a_proxy"),
     ("server.admin_api", "the_public_listener_has_the_consoles_admin_calls_where_it_is_told_to"),
     ("server.workers", WITHOUT_EFFECT_ON_WHAT_IS_SEEN),
     ("server.shutdown_grace", "a_shorter_shutdown_grace_ends_the_server_sooner"),
@@ -106,4 +109,13 @@ fn every_key_is_seen_to_act_by_a_test_that_is_there() {
     for (key, test) in SEEN.iter().filter(|(_, test)| *test != WITHOUT_EFFECT_ON_WHAT_IS_SEEN) {
         assert!(tests.contains(&format!("fn {test}(")), "{key}: there is no test `{test}`");
     }
+}
+
+#[test]
+fn the_example_for_production_is_sound() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/production.toml");
+    let out = Command::new(SEAWALL).args(["check-config", "--config", path]).output().unwrap();
+    let [stdout, stderr] = [&out.stdout, &out.stderr].map(|text| String::from_utf8_lossy(text));
+    assert_eq!(out.status.code(), Some(0), "{stderr}");
+    assert!(stdout.contains("sound"), "{stdout}");
 }

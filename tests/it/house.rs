@@ -74,7 +74,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
 ];
 
 /// Crates that only these rooms may know: a wall is no wall if its material shows on the other side.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("fail", &["fault"]),
     ("rusqlite", &["store"]),
     ("actix_web", &["http", "server"]),
@@ -85,6 +85,8 @@ const CRATES: [(&str, &[&str]); 10] = [
     ),
     ("reqwest", &["client", "cli"]),
     ("prometheus", &["http"]),
+    ("rustls", &["client", "server"]),
+    ("governor", &["http"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("env_logger", &["cli"]),

@@ -31,4 +31,5 @@ mod streams;
 mod supervision;
 mod support;
 mod systemd;
+mod tls;
 mod turns;

@@ -10,6 +10,7 @@ mod random;
 mod signals;
 mod steer;
 mod stored;
+mod tls;
 
 pub(crate) use disk::Disk;
 pub(crate) use left::*;
@@ -19,6 +20,7 @@ pub(crate) use signals::{configure, configured};
 pub(crate) use steer::*;
 use stored::copied_database;
 pub(crate) use stored::{StoredSession, read_database, read_tests};
+pub(crate) use tls::{Authority, with_tls};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -28,7 +30,7 @@ use seawall::{
     domain::{SessionId, State, Timestamp},
     process::child::Launcher,
     registry::Registry,
-    server::{Inherited, Server, ServerOptions},
+    server::{Certificate, Inherited, Server, ServerOptions},
     store::{EventLog, Snapshot},
     wire::sse::{Decoder, ServerEvent},
 };
@@ -372,7 +374,7 @@ impl Process {
         let lines = log.clone();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once("serves on http://")
+                if let Some((_, rest)) = line.split_once(" serves on ")
                     && let Some((public, admin)) = rest.split_once(", admin on ")
                 {
                     let _ = address_sender.send((public.to_owned(), admin.trim().to_owned()));
@@ -388,7 +390,7 @@ impl Process {
         };
         let token = fs::read_to_string(folder.path().join("data/token")).ok();
         let token = token.map(|token| token.trim().to_owned());
-        let api = Api::new(format!("http://{public}"), format!("http://{admin}"), token);
+        let api = Api::new(public, format!("http://{admin}"), token);
         Self { api, folder, child, log }
     }
 
@@ -454,6 +456,7 @@ pub(crate) struct Driven {
     pub(crate) clock: Clock,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) registry: Registry,
+    pub(crate) certificate: Option<Certificate>,
     pub(crate) folder: Arc<TempDir>,
     stop: Option<tokio::sync::oneshot::Sender<Duration>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -499,7 +502,8 @@ impl Driven {
                 let server = Server::start(options).await.unwrap_or_else(|e| panic!("{e}"));
                 let admin = server.admin_address().expect("TCP");
                 let rooms = (server.log().clone(), server.registry().clone());
-                let _ = started_sender.send((server.public_address(), admin, rooms));
+                let public = (server.url(), server.certificate().cloned());
+                let _ = started_sender.send((public, admin, rooms));
                 match stopped.await {
                     Ok(grace) => server.stop(grace).await,
                     // Gone in the middle of whatever it did; the system takes the threads of HTTP with it.
@@ -512,11 +516,12 @@ impl Driven {
             });
         });
         let started = within("the server starts", started).await.expect("it starts");
-        let (public, admin, (log, registry)) = started;
+        let ((public, certificate), admin, (log, registry)) = started;
         let token = fs::read_to_string(folder.path().join("data/token")).ok();
         let token = token.map(|token| token.trim().to_owned());
-        let api = Api::new(format!("http://{public}"), format!("http://{admin}"), token);
-        Self { api, clock, log, registry, folder, stop: Some(stop), thread: Some(thread) }
+        let api = Api::new(public, format!("http://{admin}"), token);
+        let (stop, thread) = (Some(stop), Some(thread));
+        Self { api, clock, log, registry, certificate, folder, stop, thread }
     }
 
     /// Moves the clock.

@@ -86,6 +86,9 @@ fn keys_that_the_defaults_only_mention_exist() {
     }
     let config = read_text(&file).unwrap();
     assert_eq!(config.store.path.as_deref(), Some(Path::new("/var/lib/seawall/seawall.db")));
+    let tls = config.server.tls.as_ref().map(|tls| (tls.cert.as_path(), tls.key.as_path()));
+    let folder = Path::new("/etc/seawall/tls");
+    assert_eq!(tls, Some((&*folder.join("cert.pem"), &*folder.join("key.pem"))));
     let demo = &config.agents["demo"];
     assert_eq!(demo.cwd.as_deref(), Some(Path::new("/srv/work")));
     assert_eq!(demo.user.as_deref(), Some("agent"));
@@ -164,4 +167,12 @@ fn the_print_says_where_each_value_came_from_and_hides_what_agents_are_told() {
     assert!(!text.contains("secret"), "{text}");
     assert!(text.contains("KEY = \"<hidden>\""), "{text}");
     read_text(&text).expect("what is printed can be read");
+}
+
+#[test]
+fn what_agents_are_told_is_in_no_debug_output() {
+    let file = "[agents.demo]\nenv = { KEY = \"secret\" }\nargs = [\"--key=secret\"]\n";
+    let shown = format!("{:?}", read_text(file).unwrap());
+    assert!(shown.contains("\"demo\": Agent"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
 }

@@ -1,52 +1,29 @@
 //! The token of a server that has none configured, so that its first minute needs no set-up. Who may use it is not
 //! decided here.
 
+use super::secret::{SecretError, random, read_or_make};
 use crate::config::{Role, Token};
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 const FILE: &str = "token";
 const PREFIX: &str = "swt_";
 const SECRET_BYTES: usize = 32;
 
-/// Why there is no first token.
-#[derive(Debug, thiserror::Error)]
-pub enum BootstrapError {
-    #[error("{}: others can read it; make a new token by deleting it, or `chmod 600` it", .0.display())]
-    Exposed(PathBuf),
-    #[error("{}: holds no token; delete it, and a new one is made", .0.display())]
-    NotAToken(PathBuf),
-    #[error("{}: {error}", path.display())]
-    Io { path: PathBuf, error: io::Error },
-}
-
 /// The token in the file `token` of the data folder, with role `admin`. Where there is no such file, a new token is
 /// made and put there, readable by its owner alone. The caller holds the folder's lock.
-pub fn bootstrap(data_folder: &Path) -> Result<Token, BootstrapError> {
+pub fn bootstrap(data_folder: &Path) -> Result<Token, SecretError> {
     let path = data_folder.join(FILE);
-    let failed = |error| BootstrapError::Io { path: path.clone(), error };
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => {
-            let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
-            if mode & 0o077 != 0 {
-                return Err(BootstrapError::Exposed(path));
-            }
-            text
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(&path).map_err(failed)?,
-        Err(error) => return Err(failed(error)),
-    };
+    let text = read_or_make(&path, || {
+        let secret = random::<SECRET_BYTES>()?;
+        Ok(format!("{PREFIX}{}\n", BASE64URL_NOPAD.encode(&secret)))
+    })?;
     let text = text.trim();
     let secret =
         text.strip_prefix(PREFIX).and_then(|text| BASE64URL_NOPAD.decode(text.as_bytes()).ok());
     if secret.is_none_or(|secret| secret.len() != SECRET_BYTES) {
-        return Err(BootstrapError::NotAToken(path));
+        return Err(SecretError::Unusable { path, what: "token" });
     }
     Ok(Token {
         name: "first".into(),
@@ -56,26 +33,10 @@ pub fn bootstrap(data_folder: &Path) -> Result<Token, BootstrapError> {
     })
 }
 
-fn create(path: &Path) -> io::Result<String> {
-    let mut secret = [0; SECRET_BYTES];
-    getrandom::fill(&mut secret).map_err(io::Error::other)?;
-    let text = format!("{PREFIX}{}\n", BASE64URL_NOPAD.encode(&secret));
-    // Written beside and renamed, so that a crash leaves no half token behind.
-    let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     #[test]
     fn the_token_is_made_once_and_is_for_its_owner_alone() {
@@ -99,11 +60,11 @@ mod tests {
         bootstrap(folder.path()).unwrap();
         let path = folder.path().join("token");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(bootstrap(folder.path()), Err(BootstrapError::Exposed(_))));
+        assert!(matches!(bootstrap(folder.path()), Err(SecretError::Exposed(_))));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "secret").unwrap();
         let error = bootstrap(folder.path()).unwrap_err();
-        assert!(matches!(error, BootstrapError::NotAToken(_)));
+        assert!(matches!(error, SecretError::Unusable { .. }));
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

@@ -3,10 +3,10 @@
 
 use crate::process::account::Account;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// The first message to the guard, with the child's stdin, stdout and stderr.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::process) struct Spawn {
     pub(in crate::process) command: String,
     pub(in crate::process) args: Vec<String>,
@@ -14,6 +14,16 @@ pub(in crate::process) struct Spawn {
     pub(in crate::process) env: BTreeMap<String, String>,
     pub(in crate::process) cwd: PathBuf,
     pub(in crate::process) account: Option<Account>,
+}
+
+/// Without what the child is told: it may be secret.
+impl fmt::Debug for Spawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { command, cwd, account, .. } = self;
+        let mut spawn = f.debug_struct("Spawn");
+        spawn.field("command", command).field("cwd", cwd).field("account", account);
+        spawn.finish_non_exhaustive()
+    }
 }
 
 /// To the guard. The end of the socket means `Finish`, from whatever cause.

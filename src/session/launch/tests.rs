@@ -176,7 +176,24 @@ fn only_allowed_keys_may_be_asked_for() {
 fn a_childs_marker_and_folder_are_the_sessions() {
     let session = Session { run: 3, cwd: "/srv".into(), ..session(&[]) };
     let store = StoreId::from_uuid(uuid::Uuid::nil());
-    let spec = child_spec(&agent(), &session, store);
+    let agent = Agent { cwd: Some("/srv".into()), ..agent() };
+    let spec = child_spec(&agent, &session, store).unwrap();
     assert_eq!(spec.marker, Marker { store, session: session.id, run: 3 });
     assert_eq!(spec.cwd, Path::new("/srv"));
+}
+
+#[test]
+fn a_folder_is_judged_again_by_where_it_leads_when_a_child_starts() {
+    let folders = Folders::make();
+    let agent = folders.agent();
+    let cwd = folders.ask(&agent, "allowed/inner").unwrap();
+    let session = Session { cwd: cwd.clone(), ..session(&[]) };
+    assert_eq!(current_directory(&agent, &session), Ok(cwd.clone().into()));
+    let narrowed = Agent { cwd_allow: Vec::new(), ..agent.clone() };
+    assert!(current_directory(&narrowed, &session).is_err());
+    // What may write there can put a link in its place.
+    fs::remove_dir(&cwd).unwrap();
+    symlink(folders.path("other"), &cwd).unwrap();
+    let refused = current_directory(&agent, &session).unwrap_err();
+    assert_eq!(refused, format!("{cwd} is not a folder in the profile's cwd_allow"));
 }

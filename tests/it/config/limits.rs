@@ -25,9 +25,10 @@ async fn only_the_configured_names_are_answered() {
 }
 
 #[test]
-fn an_address_of_the_network_needs_a_proxy_with_tls() {
-    for (behind_proxy, code) in [("false", 2), ("true", 0)] {
-        let folder = configured("");
+fn an_address_of_the_network_needs_tls_here_or_at_a_proxy() {
+    let tls = "tls_cert = \"/cert.pem\"\ntls_key = \"/key.pem\"\n";
+    for (lines, behind_proxy, code) in [("", "false", 2), ("", "true", 0), (tls, "false", 0)] {
+        let folder = configured(&format!("[server]\n{lines}"));
         let status = Command::new(SEAWALL)
             .args(["check-config", "--config"])
             .arg(folder.path().join("seawall.toml"))
@@ -37,7 +38,7 @@ fn an_address_of_the_network_needs_a_proxy_with_tls() {
             .stderr(Stdio::null())
             .status()
             .unwrap();
-        assert_eq!(status.code(), Some(code), "behind_proxy = {behind_proxy}");
+        assert_eq!(status.code(), Some(code), "behind_proxy = {behind_proxy}, {lines}");
     }
 }
 

@@ -121,9 +121,6 @@ fn an_unknown_key_is_refused_with_what_may_be_meant() {
 #[test]
 fn a_key_of_a_later_version_is_refused_as_such() {
     for key in [
-        "server.tls_cert",
-        "server.tls_key",
-        "server.login_rate",
         "store.url",
         "agents.demo.inactivity",
         "agents.demo.park_after",
@@ -178,6 +175,26 @@ fn values_that_contradict_are_refused() {
         (
             "server.listen = \"127.0.0.1:7879\"".into(),
             "seawall.toml:1: server.listen: server.listen and admin.listen are both",
+        ),
+        (
+            "server.tls_cert = \"/c.pem\"".into(),
+            "seawall.toml:1: server.tls_cert: needs server.tls_key beside it",
+        ),
+        (
+            "server.tls_key = \"/k.pem\"".into(),
+            "seawall.toml:1: server.tls_key: needs server.tls_cert beside it",
+        ),
+        (
+            "server = { listen = \"0.0.0.0:80\", tls_cert = \"/c.pem\", tls_key = \"k.pem\" }".into(),
+            "seawall.toml:1: server.tls_key: expected an absolute path, got \"k.pem\"",
+        ),
+        (
+            "admin.listen = \"0.0.0.0:80\"\nserver = { tls_cert = \"/c.pem\", tls_key = \"/k.pem\" }".into(),
+            "seawall.toml:1: admin.listen: 0.0.0.0:80 is not loopback, and this listener has no TLS",
+        ),
+        (
+            "server.login_rate = \"ten\"".into(),
+            "seawall.toml:1: server.login_rate: expected a rate like \"10/1m\"",
         ),
         (
             "server.hosts = [\"a.org:80\"]".into(),

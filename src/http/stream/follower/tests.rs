@@ -59,6 +59,7 @@ impl Reader {
             Arc::default(),
             Arc::default(),
             None,
+            crate::http::auth::CookieKey::ANY,
         ));
         let notify = Arc::new(Notify::new());
         let (mut places, mut followed) = (Vec::new(), Vec::new());
