@@ -2,18 +2,26 @@
 //! Strict: what is unknown, of a wrong type or contradictory is an error that names file, line and key.
 
 mod fault;
+mod include;
+mod live;
 mod load;
+mod log;
 mod place;
 mod print;
 mod read;
 mod rules;
+mod secret;
 mod sections;
 mod suggest;
 mod tree;
 mod values;
 
 pub use fault::{ConfigErrors, Fault, Origin};
+pub use live::{Live, Order, Orders, Refused, Reloaded, Source};
+pub use log::{Log, LogFormat, filter};
 pub use place::{NoDataFolder, environment};
+pub use print::Setting;
+pub use secret::Variables;
 
 use crate::agent::Protocol;
 use std::{
@@ -29,6 +37,7 @@ pub struct Config {
     pub streams: Streams,
     pub sessions: Sessions,
     pub supervision: Supervision,
+    pub log: Log,
     pub agents: BTreeMap<String, Agent>,
     /// Each value with where it came from, in the order of reading.
     entries: Vec<read::Entry>,
@@ -169,7 +178,8 @@ pub struct Agent {
     /// A program by path or by name on PATH; of the built-in `demo`, the path of our own binary.
     pub command: String,
     pub args: Vec<String>,
-    pub env: BTreeMap<String, String>,
+    /// Those of `env_file` too.
+    pub env: Variables,
     /// Keys that a session's `env` may set.
     pub env_allow: Vec<String>,
     /// Where sessions run that name no `cwd`; None: the home folder.

@@ -25,8 +25,9 @@ pub use sessions::view;
 
 use crate::{
     clock::Clock,
-    config::{Config, Token},
+    config::{Live, Token},
     domain::Timestamp,
+    logging::Logger,
     metrics::Metrics,
     registry::Registry,
     store::EventLog,
@@ -34,6 +35,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The largest body of a call that takes no message.
 const BODY_MAX: usize = 1 << 20;
@@ -42,54 +44,96 @@ const BODY_MAX: usize = 1 << 20;
 pub struct App {
     pub log: Arc<dyn EventLog>,
     pub registry: Registry,
-    pub config: Arc<Config>,
+    pub config: Live,
     pub clock: Clock,
     started_at: Timestamp,
     pulse: Arc<Pulse>,
     metrics: Arc<Metrics>,
     requests: requests::Requests,
+    access: watch::Sender<Arc<Access>>,
+    cookie_key: auth::CookieKey,
+    /// Where this server owns the log of its process.
+    logger: Option<Logger>,
+    /// The OpenAPI documents: without and with the console's admin calls.
+    documents: [Bytes; 2],
+    admin_document: Bytes,
+}
+
+/// What the handlers' application is made of.
+pub struct Parts {
+    pub log: Arc<dyn EventLog>,
+    pub registry: Registry,
+    pub config: Live,
+    pub clock: Clock,
+    pub pulse: Arc<Pulse>,
+    pub metrics: Arc<Metrics>,
+    /// The one of [`auth::bootstrap`], valid only while `config` has none.
+    pub first_token: Option<Token>,
+    pub cookie_key: auth::CookieKey,
+    pub logger: Option<Logger>,
+}
+
+/// Who is let in, made out of the configuration once and not for each request.
+pub(crate) struct Access {
     pub(crate) tokens: auth::Tokens,
     cookies: auth::Cookies,
     failures: auth::Failures,
     hosts: host::Hosts,
-    /// The OpenAPI documents; they do not change while the server runs.
-    document: Bytes,
-    admin_document: Bytes,
+}
+
+impl Access {
+    fn new(
+        config: &Live,
+        first_token: Option<Token>,
+        cookie_key: auth::CookieKey,
+        clock: &Clock,
+    ) -> Arc<Self> {
+        let config = config.now();
+        let server = &config.server;
+        let first_token = first_token.filter(|_| config.auth.tokens.is_empty());
+        let tokens = config.auth.tokens.iter().cloned().chain(first_token);
+        Arc::new(Self {
+            tokens: auth::Tokens::new(tokens),
+            cookies: auth::Cookies::new(cookie_key, server),
+            failures: auth::Failures::new(server.login_rate, server.behind_proxy, clock),
+            hosts: host::Hosts::new(server),
+        })
+    }
 }
 
 impl App {
-    /// `first_token`: the one of [`auth::bootstrap`], valid only while `config` has none.
-    pub fn new(
-        log: Arc<dyn EventLog>,
-        registry: Registry,
-        config: Arc<Config>,
-        clock: Clock,
-        pulse: Arc<Pulse>,
-        metrics: Arc<Metrics>,
-        first_token: Option<Token>,
-        cookie_key: auth::CookieKey,
-    ) -> Self {
-        let first_token = first_token.filter(|_| config.auth.tokens.is_empty());
-        let tokens = config.auth.tokens.iter().cloned().chain(first_token);
+    pub fn new(parts: Parts) -> Self {
+        let Parts { log, registry, config, clock, pulse, metrics, .. } = parts;
+        let Parts { first_token, cookie_key, logger, .. } = parts;
+        let access = Access::new(&config, first_token, cookie_key.clone(), &clock);
         Self {
-            tokens: auth::Tokens::new(tokens),
-            cookies: auth::Cookies::new(cookie_key, &config.server),
-            failures: auth::Failures::new(
-                config.server.login_rate,
-                config.server.behind_proxy,
-                &clock,
-            ),
-            hosts: host::Hosts::new(&config.server),
+            access: watch::Sender::new(access),
+            cookie_key,
+            logger,
             started_at: clock.now(),
             pulse,
             metrics,
             requests: requests::Requests::new(),
-            document: openapi::document(config.server.admin_api),
+            documents: [false, true].map(openapi::document),
             admin_document: openapi::admin_document(),
             log,
             registry,
             config,
             clock,
+        }
+    }
+
+    pub(crate) fn access(&self) -> Arc<Access> {
+        self.access.borrow().clone()
+    }
+
+    /// Lets in whom the configuration names by now, and ends the streams of the others; what is logged is as it says,
+    /// also where only a call had changed that.
+    pub(crate) fn reconfigured(&self, first_token: Option<Token>) {
+        let access = Access::new(&self.config, first_token, self.cookie_key.clone(), &self.clock);
+        self.access.send_replace(access);
+        if let Some(logger) = &self.logger {
+            logger.configure(&self.config.now().log);
         }
     }
 }

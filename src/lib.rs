@@ -11,6 +11,7 @@ pub mod metrics;
 
 pub mod agent;
 pub mod config;
+pub mod logging;
 pub mod process;
 pub mod store;
 pub mod supervise;

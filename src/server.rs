@@ -1,23 +1,26 @@
 //! The composition root: makes one server of all rooms, in the contract's order of start, and takes it down again.
 //! Two servers may run in one process; a test gives each its clock and its port.
 
+mod faces;
 mod heart;
 mod listeners;
 mod lock;
+mod reload;
 mod restore;
-pub mod systemd;
+mod systemd;
 mod tls;
-
-pub use tls::{Certificate, CertificateError};
 
 pub use crate::store::sqlite::Restored;
 pub use listeners::Inherited;
 pub use restore::{RefusedRestore, restore};
+pub use tls::{Certificate, CertificateError};
 
 use crate::{
     clock::Clock,
-    config::{Config, Token},
-    http::{self, App, auth},
+    config::{Config, Live, Refused, Reloaded, Source, Token},
+    domain::SessionId,
+    http::{App, Parts, auth},
+    logging::Logger,
     process::{child::Launcher, sweep::sweep},
     registry::{
         Registry,
@@ -33,44 +36,33 @@ use crate::{
     supervisor::{Arbiters, Supervisor, TakeDown},
 };
 use actix::{Addr, Arbiter};
-use actix_web::{App as WebApp, HttpServer, dev::ServerHandle, web::Data};
+use actix_web::web::Data;
+use faces::Faces;
 use heart::{Asked, Heart};
-use listeners::AdminListener;
 use lock::DataLock;
-use rustix::process::{Resource, getrlimit};
-use socket2::{SockRef, TcpKeepalive};
+use reload::Reloading;
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
+use systemd::Status;
 use tokio::sync::mpsc;
 
-/// How long a request's head may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// TLS handshakes that may be under way on one thread. Beyond, new connections wait in the backlog: it has to be more
-/// than a few peers that never finish theirs can hold.
-const HANDSHAKES_MAX: usize = 4096;
-/// How long connections have at the end, when all sessions have ended, to take what was written to them. A reader that
-/// takes nothing must not keep the log from being closed.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-/// Descriptors that are shared out at most, where the system has more.
-const CONNECTIONS_MAX: usize = 1 << 17;
 /// Threads that read the store.
 const STORE_READERS: usize = 2;
 /// Calls that may wait for the store.
 const STORE_QUEUE: usize = 16 * 1024;
-/// How much the kernel takes for a connection beyond what is on its way to the peer.
-const UNSENT_BYTES: u32 = 32 * 1024;
-
 /// What a server is made of.
 #[derive(Debug)]
 pub struct ServerOptions {
     pub config: Arc<Config>,
+    /// Where `config` came from, for reloads.
+    pub source: Source,
+    /// Of the process, where this server may change what it writes.
+    pub logger: Option<Logger>,
     /// Where database, lock and first token are; made if it is not there.
     pub data: PathBuf,
     pub launcher: Launcher,
@@ -83,12 +75,11 @@ pub struct ServerOptions {
 
 /// A server that runs. Dropped without [`Server::stop`], it is gone as by a crash.
 pub struct Server {
-    public: SocketAddr,
-    admin: String,
-    certificate: Option<Certificate>,
+    faces: Faces,
+    config: Live,
     registry: Registry,
     log: Arc<dyn EventLog>,
-    http: Vec<ServerHandle>,
+    status: Arc<Status>,
     supervisor: Addr<Supervisor>,
     heart: Heart,
     threads: Vec<Arbiter>,
@@ -130,61 +121,63 @@ pub enum StartError {
 impl Server {
     /// Starts a server within the caller's actix system. When this returns it accepts requests.
     pub async fn start(options: ServerOptions) -> Result<Self, StartError> {
-        let ServerOptions { config, data, launcher, clock, session_threads, inherited } = options;
+        let ServerOptions { config, source, logger, data, launcher, clock, .. } = options;
+        let status = Arc::new(Status::new());
         let lock = DataLock::take(&data)?;
         let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
-        let (public, admin) = listeners::open(inherited, &config)?;
+        let (public, admin) = listeners::open(options.inherited, &config)?;
+        status.starting("opening the store");
         let log = open_store(&config, &data)?;
         let first_token = first_token(&config, &data)?;
+        if first_token.is_some() {
+            tell_of_the_first_token(&data);
+        }
         let cookie_key = auth::CookieKey::of(&data)?;
-        sweep_leftovers(&*log).await;
-        let recovered = recovery::recover(&*log, &config, &clock).await?;
-        report(&recovered);
+        let to_resume = take_over(&*log, &config, &clock, &status).await?;
 
-        let around = Surroundings::new(log.clone(), clock.clone(), config, launcher);
-        let threads: Vec<_> = (0..session_threads).map(|_| Arbiter::new()).collect();
-        let arbiters = Arbiters::new(threads.iter().map(Arbiter::handle).collect());
+        let (config, reloads) = Live::new(config);
+        let around = Surroundings::new(log.clone(), clock.clone(), config.clone(), launcher);
+        let metrics = around.metrics.clone();
         let registry = Registry::new();
         let (fatal_sender, fatal) = mpsc::channel(1);
-        let supervisor =
-            Supervisor::start(around.clone(), registry.clone(), arbiters, fatal_sender.clone());
+        let (supervisor, threads) =
+            start_tree(around, registry.clone(), options.session_threads, fatal_sender.clone());
         tell_when_gone(&*log, fatal_sender);
 
-        let retention = retention::keep(log.clone(), around.config.clone(), around.clock.clone());
         let pulse = Arc::new(Pulse::default());
         let asked = Asked {
             supervisor: supervisor.clone(),
             registry: registry.clone(),
             log: log.clone(),
-            clock: around.clock.clone(),
+            clock: clock.clone(),
             pulse: pulse.clone(),
+            status: status.clone(),
         };
         let heart = Heart::start(asked).map_err(StartError::Serve)?;
-        let app = Data::new(App::new(
-            log.clone(),
-            registry.clone(),
-            around.config.clone(),
-            clock,
+        let app = Data::new(App::new(Parts {
+            log: log.clone(),
+            registry: registry.clone(),
+            config: config.clone(),
+            clock: clock.clone(),
             pulse,
-            around.metrics.clone(),
+            metrics,
             first_token,
             cookie_key,
-        ));
-        let public_address = public.local_addr().map_err(StartError::Serve)?;
-        let admin_listen = admin.to_string();
-        let http = vec![
-            serve_public(app.clone(), public, certificate.as_ref()).map_err(StartError::Serve)?,
-            serve_admin(app, admin).map_err(StartError::Serve)?,
-        ];
-        actix::spawn(retention);
-        registry.wake(recovered.resume).await;
+            logger,
+        }));
+        let faces = Faces::open(&app, public, admin, certificate).map_err(StartError::Serve)?;
+        actix::spawn(retention::keep(log.clone(), config.clone(), clock));
+        let (status_of_reloads, shown) = (status.clone(), faces.shown());
+        let reloading = Reloading { source, app, status: status_of_reloads, data, faces: shown };
+        actix::spawn(reloading.serve(reloads));
+        registry.wake(to_resume).await;
+        status.serving(faces.url());
         Ok(Self {
-            public: public_address,
-            admin: admin_listen,
-            certificate,
+            faces,
+            config,
             registry,
             log,
-            http,
+            status,
             supervisor,
             heart,
             threads,
@@ -195,28 +188,22 @@ impl Server {
 
     /// Where clients connect.
     pub fn public_address(&self) -> SocketAddr {
-        self.public
-    }
-
-    /// The certificate of the public listener, to be read again when it was renewed; None: it has no TLS.
-    pub fn certificate(&self) -> Option<&Certificate> {
-        self.certificate.as_ref()
+        self.faces.public
     }
 
     /// Where clients connect, as a URL.
     pub fn url(&self) -> String {
-        let scheme = if self.certificate.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.public)
+        self.faces.url()
     }
 
     /// Where the admin calls are, unless that is a unix socket.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.parse().ok()
+        self.faces.admin.parse().ok()
     }
 
     /// Where the admin calls are, written as in the configuration.
     pub fn admin_listen(&self) -> &str {
-        &self.admin
+        &self.faces.admin
     }
 
     pub fn registry(&self) -> &Registry {
@@ -225,6 +212,16 @@ impl Server {
 
     pub fn log(&self) -> &Arc<dyn EventLog> {
         &self.log
+    }
+
+    /// The configuration in effect.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.now()
+    }
+
+    /// Reads the configuration again, and says what that changed.
+    pub async fn reload(&self) -> Result<Reloaded, Refused> {
+        self.config.reload().await
     }
 
     /// Waits for a failure that the server cannot live with, and says which.
@@ -237,12 +234,11 @@ impl Server {
 
     /// Takes no new work, says goodbye to streams, gives running turns and children `grace`, and ends.
     pub async fn stop(self, grace: Duration) {
+        self.status.stopping();
         self.registry.set_draining(true);
+        self.status.refresh(&self.registry).await;
         self.registry.shut_down(grace).await;
-        let stopped = futures_util::future::join_all(self.http.iter().map(|http| http.stop(true)));
-        if tokio::time::timeout(LAST_WORDS, stopped).await.is_err() {
-            log::info!("connections that take nothing are cut");
-        }
+        self.faces.close().await;
         // From here on silence is no alarm.
         drop(self.heart);
         self.supervisor.do_send(TakeDown);
@@ -273,12 +269,40 @@ fn first_token(config: &Config, data: &Path) -> Result<Option<Token>, StartError
     if !config.auth.tokens.is_empty() {
         return Ok(None);
     }
-    let token = auth::bootstrap(data)?;
-    log::info!(
-        "no token is configured; the one in {} is valid until one is",
-        data.join("token").display()
-    );
-    Ok(Some(token))
+    Ok(Some(auth::bootstrap(data)?))
+}
+
+fn tell_of_the_first_token(data: &Path) {
+    let file = data.join("token");
+    log::info!(file:% = file.display(); "no token is configured; the first one is valid until one is");
+}
+
+/// Ends what an earlier server of this store left, in its processes and in the log. Gives the sessions that go on.
+async fn take_over(
+    log: &dyn EventLog,
+    config: &Config,
+    clock: &Clock,
+    status: &Status,
+) -> Result<Vec<SessionId>, StartError> {
+    status.starting("ending what an earlier run left");
+    sweep_leftovers(log).await;
+    let unfinished = log.unfinished().await?;
+    status.starting(&format!("recovering {} sessions", unfinished.sessions.len()));
+    let recovered = recovery::recover(log, unfinished, config, clock).await;
+    report(&recovered);
+    Ok(recovered.resume)
+}
+
+/// The actors, sessions on so many threads of their own.
+fn start_tree(
+    around: Arc<Surroundings>,
+    registry: Registry,
+    session_threads: usize,
+    fatal: mpsc::Sender<String>,
+) -> (Addr<Supervisor>, Vec<Arbiter>) {
+    let threads: Vec<_> = (0..session_threads).map(|_| Arbiter::new()).collect();
+    let arbiters = Arbiters::new(threads.iter().map(Arbiter::handle).collect());
+    (Supervisor::start(around, registry, arbiters, fatal), threads)
 }
 
 /// Ends what an earlier server of this store left running, before anything of it is started again.
@@ -290,6 +314,7 @@ async fn sweep_leftovers(log: &dyn EventLog) {
     }
 }
 
+/// Without its writer the server cannot live.
 fn tell_when_gone(log: &dyn EventLog, fatal: mpsc::Sender<String>) {
     let gone = log.closed();
     tokio::spawn(async move {
@@ -305,100 +330,5 @@ fn report(recovered: &Recovered) {
     }
     for (session, error) in &recovered.failed {
         log::error!(session:%, error:%; "a session of an earlier run cannot be closed in the log; the others go on");
-    }
-}
-
-// HTTP
-
-fn serve_public(
-    app: Data<App>,
-    listener: TcpListener,
-    certificate: Option<&Certificate>,
-) -> io::Result<ServerHandle> {
-    let workers = match app.config.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
-    set_up_connections(&listener, app.config.streams.stall_timeout);
-    let grace = app.config.server.shutdown_grace;
-    let server =
-        HttpServer::new(move || WebApp::new().app_data(app.clone()).configure(http::configure))
-            .workers(workers)
-            .disable_signals()
-            .client_request_timeout(HEAD_TIMEOUT)
-            // A reader that closes is gone at once, and not when the next ping but one cannot be written.
-            .h1_allow_half_closed(false)
-            .shutdown_timeout(grace.as_secs().max(1))
-            .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
-            .max_connection_rate(HANDSHAKES_MAX)
-            .max_connections(connections_max() / workers);
-    let server = match certificate.map(Certificate::server_config).transpose() {
-        Ok(None) => server.listen(listener)?,
-        Ok(Some(tls)) => server.listen_rustls_0_23(listener, tls)?,
-        Err(error) => return Err(io::Error::other(error)),
-    };
-    let server = server.run();
-    let handle = server.handle();
-    actix::spawn(server);
-    Ok(handle)
-}
-
-fn serve_admin(app: Data<App>, listener: AdminListener) -> io::Result<ServerHandle> {
-    let server = HttpServer::new(move || {
-        WebApp::new().app_data(app.clone()).configure(http::admin::configure)
-    })
-    .workers(1)
-    .disable_signals()
-    .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(1);
-    let server = match listener {
-        AdminListener::Tcp(listener) => server.listen(listener)?,
-        AdminListener::Unix(listener) => server.listen_uds(listener)?,
-    };
-    let server = server.run();
-    let handle = server.handle();
-    actix::spawn(server);
-    Ok(handle)
-}
-
-/// Connections that may be open. They leave descriptors for agents, each of which takes several, and for the store:
-/// whoever only opens connections must not keep sessions from starting. Those that come then wait in the backlog.
-fn connections_max() -> usize {
-    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
-    limit.unwrap_or(CONNECTIONS_MAX).min(CONNECTIONS_MAX) / 4 * 3
-}
-
-/// Frames are small and wanted at once; a peer that takes nothing for the stall limit is cut by the kernel, also while
-/// nobody polls the connection for it has a full buffer; and of what a slow peer does not take yet the kernel holds little,
-/// so that the stream sees it go on, and memory does not grow with such peers. A peer that vanished while nothing was to
-/// be written is found by asking. Connections inherit all this from the listener, those with TLS as well.
-fn set_up_connections(listener: &TcpListener, stall: Duration) {
-    let millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
-    // Without these options connections work too, only less well.
-    let _ = rustix::net::sockopt::set_tcp_nodelay(listener, true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(listener, millis);
-    let socket = SockRef::from(listener);
-    let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
-    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(stall).with_interval(stall));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rustix::net::sockopt::{tcp_nodelay, tcp_user_timeout};
-    use std::net::TcpStream;
-
-    #[test]
-    fn a_connection_has_the_options_that_its_listener_was_given() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        set_up_connections(&listener, Duration::from_secs(7));
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (connection, _) = listener.accept().unwrap();
-        assert!(tcp_nodelay(&connection).unwrap());
-        assert_eq!(tcp_user_timeout(&connection).unwrap(), 7000);
-        let socket = SockRef::from(&connection);
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
     }
 }

@@ -64,7 +64,7 @@ impl Supervisor {
         fatal: mpsc::Sender<String>,
     ) -> Addr<Self> {
         let since = around.clock.now();
-        let record = Record::new(restart_policy(&around.config), since);
+        let record = Record::new(restart_policy(&around.config.now()), since);
         let dead = fatal.clone();
         let supervisor = Supervisor {
             around,
@@ -215,6 +215,7 @@ impl Handler<RegistryEnded> for Supervisor {
             End::Stopped => return,
             End::ArbiterGone => return ctx.stop(),
         };
+        self.record.set_policy(restart_policy(&self.around.config.now()));
         let decision = self.record.failed(self.around.clock.now(), panic.clone(), 0.5);
         self.show();
         match decision {

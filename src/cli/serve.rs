@@ -4,27 +4,29 @@
 use super::{check_config, failure::Usage};
 use crate::{
     clock::Clock,
-    config::environment,
+    config::{Source, environment},
+    logging::Logger,
     process::child::Launcher,
-    server::{Inherited, Server, ServerOptions, systemd},
+    server::{Inherited, Server, ServerOptions},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io::IsTerminal, path::Path, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(super) fn run(config: Option<&Path>) -> anyhow::Result<()> {
-    let config = check_config::load(config)?;
+pub(super) fn run(path: Option<&Path>) -> anyhow::Result<()> {
+    let path = path.map(Path::to_owned);
+    let source = Source::new(move || check_config::load(path.as_deref()));
+    let config = source.read()?;
     // While this is the only thread: the environment is changed.
     let inherited = Inherited::from_environment()?;
     let data = config.data_folder(environment()).map_err(|error| Usage(error.to_string()))?;
-    env_logger::Builder::from_env(
-        env_logger::Env::default().default_filter_or("info,actix_server=warn"),
-    )
-    .init();
+    let logger = Logger::install(&config.log)?;
     raise_descriptor_limit();
     let _points = crate::fault::points_of_environment();
     let options = ServerOptions {
         config: Arc::new(config),
+        source,
+        logger: Some(logger),
         data,
         launcher: Launcher::default(),
         clock: Clock::system(),
@@ -35,30 +37,33 @@ pub(super) fn run(config: Option<&Path>) -> anyhow::Result<()> {
 }
 
 async fn serve(options: ServerOptions) -> anyhow::Result<()> {
-    let config = options.config.clone();
     // Before the server starts: a signal during the start ends it cleanly as well.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let mut server = Server::start(options).await?;
     announce(&server);
-    systemd::ready(&format!("serving on {}", server.url()));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        cause = server.failed() => {
-            log::error!(cause; "the server cannot go on");
-            anyhow::bail!("the server cannot go on: {cause}");
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            // What came of it is logged where it is done. Signals that come meanwhile are one.
+            _ = hang_up.recv() => drop(server.reload().await),
+            cause = server.failed() => {
+                log::error!(cause; "the server cannot go on");
+                anyhow::bail!("the server cannot go on: {cause}");
+            }
         }
     }
     log::info!("stopping");
-    systemd::stopping();
+    let grace = server.config().server.shutdown_grace;
     tokio::select! {
-        () = server.stop(config.server.shutdown_grace) => {}
+        () = server.stop(grace) => {}
         // A second signal: the guards take the children down with us, and the log closes what is open at the next start.
         _ = terminate.recv() => log::warn!("stopping at once"),
         _ = interrupt.recv() => log::warn!("stopping at once"),
         // The ladder of each child keeps to its own deadlines; this is for what does not.
-        () = tokio::time::sleep(config.server.shutdown_grace + Duration::from_secs(1)) => {
+        () = tokio::time::sleep(grace + Duration::from_secs(1)) => {
             log::warn!("shutdown_grace is over; stopping at once");
         }
     }
@@ -79,6 +84,6 @@ fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        log::warn!(error:%; "the limit of open files stays at {:?}", limit.current);
+        log::warn!(error:%, limit:? = limit.current; "the limit of open files cannot be raised");
     }
 }

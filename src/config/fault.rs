@@ -60,6 +60,16 @@ pub enum ConfigErrors {
     Faults(Vec<Fault>),
 }
 
+impl ConfigErrors {
+    /// Each fault by itself.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Unreadable { .. } => vec![self.to_string()],
+            Self::Faults(faults) => faults.iter().map(Fault::to_string).collect(),
+        }
+    }
+}
+
 fn lines(faults: &[Fault]) -> String {
     faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n")
 }

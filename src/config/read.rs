@@ -4,6 +4,7 @@
 use super::{
     Rate,
     fault::{Fault, Origin},
+    secret::{HIDDEN, Hidden, SecretFiles},
     tree::{Node, Table, Value, parse_value},
     values::{Shape, absolute, duration, expected, number, plain, rate, size, text, texts},
 };
@@ -17,6 +18,7 @@ use std::{
 pub(super) struct Reader {
     pub(super) faults: RefCell<Vec<Fault>>,
     pub(super) entries: RefCell<Vec<Entry>>,
+    pub(super) files: SecretFiles,
 }
 
 /// A value as it came into effect.
@@ -25,7 +27,10 @@ pub(super) struct Entry {
     /// The table's path, such as `streams` or `auth.tokens[0]`.
     pub(super) table: String,
     pub(super) key: &'static str,
+    /// As everybody may see it.
     pub(super) value: toml::Value,
+    /// What of it nobody may see.
+    pub(super) hidden: Option<Hidden>,
     pub(super) origin: Origin,
 }
 
@@ -34,6 +39,13 @@ impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{} from {}", self.table, self.key, self.origin)
     }
+}
+
+/// A value that was read, with what is shown of it and what is not.
+struct Read<T> {
+    read: T,
+    shown: toml::Value,
+    hidden: Option<Hidden>,
 }
 
 /// One table of the tree.
@@ -89,13 +101,24 @@ impl<'r> Section<'r> {
         shape: Shape,
         read: impl FnOnce(&toml::Value) -> Result<T, String>,
     ) -> Option<T> {
+        self.find_partly_hidden(key, shape, |value| {
+            Ok(Read { read: read(value)?, shown: value.clone(), hidden: None })
+        })
+    }
+
+    /// As `find`; `read` also says what is shown of the value.
+    fn find_partly_hidden<T>(
+        &self,
+        key: &'static str,
+        shape: Shape,
+        read: impl FnOnce(&toml::Value) -> Result<Read<T>, String>,
+    ) -> Option<T> {
         self.asked.borrow_mut().insert(key);
         let node = self.table.get(key)?;
-        let value = plain(node, shape);
-        match read(&value) {
-            Ok(read) => {
+        match read(&plain(node, shape)) {
+            Ok(Read { read, shown: value, hidden }) => {
                 let (table, origin) = (self.path.clone(), node.origin.clone());
-                self.reader.entries.borrow_mut().push(Entry { table, key, value, origin });
+                self.reader.entries.borrow_mut().push(Entry { table, key, value, hidden, origin });
                 Some(read)
             }
             Err(message) => {
@@ -113,27 +136,67 @@ impl<'r> Section<'r> {
         shape: Shape,
         read: impl FnOnce(&toml::Value) -> Result<T, String>,
     ) -> T {
+        self.require(key);
+        self.find(key, shape, read).unwrap_or_default()
+    }
+
+    fn require(&self, key: &str) {
         if !self.table.contains_key(key) {
             self.reader.fault(&self.origin, self.key_path(key), "is missing");
         }
-        self.find(key, shape, read).unwrap_or_default()
+    }
+
+    /// Adds a fault of one key of this table.
+    pub(super) fn refuse(&self, key: &str, message: &str) {
+        let origin = self.table.get(key).map_or(&self.origin, |node| &node.origin);
+        self.reader.fault(origin, self.key_path(key), message);
     }
 
     pub(super) fn text(&self, key: &'static str) -> String {
         self.get(key, Shape::Text, text)
     }
 
+    pub(super) fn checked_text(
+        &self,
+        key: &'static str,
+        check: impl FnOnce(&str) -> Result<(), String>,
+    ) -> String {
+        self.get(key, Shape::Text, |value| {
+            let text = text(value)?;
+            check(&text)?;
+            Ok(text)
+        })
+    }
+
     pub(super) fn optional_text(&self, key: &'static str) -> Option<String> {
         self.find(key, Shape::Text, text)
     }
 
-    /// A value that must not be repeated in an error.
+    /// A value that is shown nowhere: it stands at `key`, or in the file that `file_key` names.
     pub(super) fn secret<T: Default>(
         &self,
         key: &'static str,
+        file_key: &'static str,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> T {
-        self.get(key, Shape::Text, |value| read(value.as_str().unwrap_or_default()))
+        let is_in_file = self.table.contains_key(file_key);
+        if is_in_file && self.table.contains_key(key) {
+            self.refuse(file_key, &format!("stands beside `{key}`; remove one of the two"));
+        }
+        let of_file = self.find_partly_hidden(file_key, Shape::Text, |name| {
+            let name = text(name)?;
+            let secret = self.reader.files.read(&name)?;
+            let read = read(secret.trim()).map_err(|message| format!("{name}: {message}"))?;
+            Ok(Read { read, shown: name.into(), hidden: Some(Hidden(secret.into())) })
+        });
+        if !is_in_file {
+            self.require(key);
+        }
+        let inline = self.find_partly_hidden(key, Shape::Text, |value| {
+            let read = read(value.as_str().unwrap_or_default())?;
+            Ok(Read { read, shown: HIDDEN.into(), hidden: Some(Hidden(value.clone())) })
+        });
+        of_file.or(inline).unwrap_or_default()
     }
 
     /// An absolute path.
@@ -217,16 +280,34 @@ impl<'r> Section<'r> {
         })
     }
 
-    /// Strings by free names. They may hold secrets and are not repeated in an error.
-    pub(super) fn strings(&self, key: &'static str) -> BTreeMap<String, String> {
-        self.get(key, Shape::Table, |value| {
-            let wrong = || "expected a table of strings like { KEY = \"value\" }".to_owned();
-            let entry = |(key, value): (&String, &toml::Value)| match value {
-                toml::Value::String(text) => Ok((key.clone(), text.clone())),
-                _ => Err(format!("`{key}` must be a string, in quotes")),
+    /// Strings by free names, which are shown by their names only.
+    pub(super) fn secrets(&self, key: &'static str) -> BTreeMap<String, String> {
+        self.require(key);
+        let read = self.find_partly_hidden(key, Shape::Table, |value| {
+            let read = strings(value, "expected a table of strings like { KEY = \"value\" }")?;
+            let shown = read.keys().map(|name| (name.clone(), HIDDEN.into()));
+            let shown = toml::Value::Table(shown.collect());
+            Ok(Read { read, shown, hidden: Some(Hidden(value.clone())) })
+        });
+        read.unwrap_or_default()
+    }
+
+    /// As `secrets`, each in the file that is named for it; what is shown is the file's name.
+    pub(super) fn secrets_of_files(&self, key: &'static str) -> BTreeMap<String, String> {
+        self.require(key);
+        let read = self.find_partly_hidden(key, Shape::Table, |value| {
+            let files = strings(value, "expected a table of files like { KEY = \"/path\" }")?;
+            let secret = |(name, file): (String, String)| match self.reader.files.read(&file) {
+                Ok(secret) if secret.contains('\0') => Err(with_nul(&name)),
+                Ok(secret) => Ok((name, secret)),
+                Err(message) => Err(format!("`{name}`: {message}")),
             };
-            value.as_table().ok_or_else(wrong)?.iter().map(entry).collect()
-        })
+            let read = files.into_iter().map(secret).collect::<Result<BTreeMap<_, _>, String>>()?;
+            let hidden = read.iter().map(|(name, secret)| (name.clone(), secret.as_str().into()));
+            let hidden = toml::Value::Table(hidden.collect());
+            Ok(Read { read, shown: value.clone(), hidden: Some(Hidden(hidden)) })
+        });
+        read.unwrap_or_default()
     }
 
     /// A table below this one. One that is missing counts as empty.
@@ -286,10 +367,7 @@ impl<'r> Section<'r> {
     pub(super) fn finish(self, later: &[&str]) {
         let asked = self.asked.borrow();
         for (key, node) in self.table.iter().filter(|(key, _)| !asked.contains(key.as_str())) {
-            let stem = key.strip_suffix("_file");
-            let is_later =
-                later.contains(&key.as_str()) || stem.is_some_and(|stem| asked.contains(stem));
-            let message = if is_later {
+            let message = if later.contains(&key.as_str()) {
                 "this version does not have this key yet; remove it".to_owned()
             } else {
                 match super::suggest::closest(key, asked.iter().copied()) {
@@ -300,6 +378,20 @@ impl<'r> Section<'r> {
             self.reader.fault(&node.origin, self.key_path(key), message);
         }
     }
+}
+
+/// A table of strings. What it says may be secret and is not repeated in an error.
+fn strings(value: &toml::Value, wrong: &str) -> Result<BTreeMap<String, String>, String> {
+    let entry = |(key, value): (&String, &toml::Value)| match value {
+        toml::Value::String(text) if !text.contains('\0') => Ok((key.clone(), text.clone())),
+        toml::Value::String(_) => Err(with_nul(key)),
+        _ => Err(format!("`{key}` must be a string, in quotes")),
+    };
+    value.as_table().ok_or_else(|| wrong.to_owned())?.iter().map(entry).collect()
+}
+
+fn with_nul(name: &str) -> String {
+    format!("`{name}` has a NUL in it; no variable can")
 }
 
 /// Where a table of a list begins: its own place where that is known, else its first key's.

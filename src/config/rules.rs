@@ -17,6 +17,7 @@ pub(super) fn check(config: &Config, entries: &[Entry], faults: &mut Vec<Fault>)
     rules.tokens(config);
     rules.times(config);
     rules.agents(config);
+    rules.variables(config, entries);
 }
 
 struct Rules<'a> {
@@ -161,23 +162,34 @@ impl Rules<'_> {
                     "names no account; remove the key for the server's own".into(),
                 );
             }
-            let env_keys = agent.env.keys().map(|name| ("env", name));
-            let allowed = agent.env_allow.iter().map(|name| ("env_allow", name));
-            for (table, variable) in env_keys.chain(allowed) {
-                if !is_variable_name(variable) {
-                    self.refuse(&[&key(table)], format!("{variable:?} is no name of a variable"));
-                } else if variable.starts_with("SEAWALL") {
-                    let message =
-                        format!("{variable} is reserved: agents do not get SEAWALL variables");
-                    self.refuse(&[&key(table)], message);
-                }
-            }
             let longest = config.sessions.permission_timeout;
             if let Some(time) = agent.permission_timeout.filter(|time| *time > longest) {
                 let [time, longest] = [time, longest].map(humantime::format_duration);
                 let message =
                     format!("{time} is longer than sessions.permission_timeout ({longest})");
                 self.refuse(&[&key("permission_timeout"), "sessions.permission_timeout"], message);
+            }
+        }
+    }
+
+    /// What a profile calls the variables of its agents.
+    fn variables(&mut self, config: &Config, entries: &[Entry]) {
+        let of_tables = entries.iter().filter(|entry| ["env", "env_file"].contains(&entry.key));
+        let mut named: Vec<_> = of_tables
+            .filter_map(|entry| Some((entry.path(), entry.value.as_table()?)))
+            .flat_map(|(key, table)| table.keys().map(move |name| (key.clone(), name)))
+            .collect();
+        for (agent, profile) in &config.agents {
+            let key = format!("agents.{agent}.env_allow");
+            named.extend(profile.env_allow.iter().map(|name| (key.clone(), name)));
+        }
+        for (key, variable) in named {
+            if !is_variable_name(variable) {
+                self.refuse(&[&key], format!("{variable:?} is no name of a variable"));
+            } else if variable.starts_with("SEAWALL") {
+                let message =
+                    format!("{variable} is reserved: agents do not get SEAWALL variables");
+                self.refuse(&[&key], message);
             }
         }
     }

@@ -2,8 +2,8 @@
 //! judged elsewhere.
 
 use super::{
-    Admin, Agent, Auth, Durability, Restart, Role, Server, Sessions, Store, Streams, Supervision,
-    Tls, Token, read::Section,
+    Admin, Agent, Auth, Durability, Log, LogFormat, Restart, Role, Server, Sessions, Store,
+    Streams, Supervision, Tls, Token, Variables, read::Section,
 };
 use crate::agent::Protocol;
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -67,7 +67,7 @@ fn token(section: Section<'_>) -> Token {
     let token = Token {
         name: section.text("name"),
         role: section.word("role", &roles, &[]).unwrap_or(Role::Viewer),
-        sha256: section.secret("sha256", |text| {
+        sha256: section.secret("sha256", "sha256_file", |text| {
             let digest = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
             let digest = digest.and_then(|digest| <[u8; 32]>::try_from(digest).ok());
             digest.ok_or_else(|| {
@@ -137,6 +137,21 @@ pub(super) fn supervision(section: Section<'_>) -> Supervision {
     supervision
 }
 
+pub(super) fn log(section: Section<'_>) -> Log {
+    let formats = [
+        ("auto", LogFormat::Auto),
+        ("text", LogFormat::Text),
+        ("json", LogFormat::Json),
+        ("journald", LogFormat::Journald),
+    ];
+    let log = Log {
+        filter: section.checked_text("filter", |text| super::filter(text).map(drop)),
+        format: section.word("format", &formats, &[]).unwrap_or(LogFormat::Auto),
+    };
+    section.finish(&[]);
+    log
+}
+
 /// The profiles, each already merged over [`BASE_PROFILE`], which is none itself.
 pub(super) fn agents(section: Section<'_>) -> BTreeMap<String, Agent> {
     let mut agents = BTreeMap::new();
@@ -166,7 +181,7 @@ fn agent(section: Section<'_>) -> Agent {
             .unwrap_or(Protocol::Lines),
         command: command(&section),
         args: section.texts("args"),
-        env: section.strings("env"),
+        env: variables(&section),
         env_allow: section.texts("env_allow"),
         cwd: section.optional_path("cwd"),
         cwd_allow: section.paths("cwd_allow"),
@@ -179,6 +194,19 @@ fn agent(section: Section<'_>) -> Agent {
     };
     section.finish(&["inactivity", "park_after"]);
     agent
+}
+
+fn variables(section: &Section<'_>) -> Variables {
+    let mut variables = section.secrets("env");
+    for (name, secret) in section.secrets_of_files("env_file") {
+        if variables.insert(name.clone(), secret).is_some() {
+            section.refuse(
+                "env_file",
+                &format!("`{name}` stands in `env` too; remove one of the two"),
+            );
+        }
+    }
+    variables.into()
 }
 
 fn command(section: &Section<'_>) -> String {

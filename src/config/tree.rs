@@ -161,12 +161,14 @@ impl Node {
             let message = "names no key; the form is SEAWALL__SECTION__KEY";
             return faults.push(Fault::new(&origin, "", message));
         }
-        let mut keys = Vec::with_capacity(path.len());
+        let mut keys: Vec<String> = Vec::with_capacity(path.len());
         let mut place = Some(&*self);
         for segment in path {
             let table = place.and_then(Node::table);
             // The names of variables that an agent gets are its own affair, case included.
-            let verbatim = keys.len() == 3 && keys[0] == "agents" && keys[2] == "env";
+            let verbatim = keys.len() == 3
+                && keys[0] == "agents"
+                && ["env", "env_file"].contains(&keys[2].as_str());
             let known = table.and_then(|table| table.keys().find(|key| spelled(key, segment)));
             let key = match known {
                 _ if verbatim => (*segment).to_owned(),

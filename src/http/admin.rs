@@ -2,6 +2,7 @@
 //! section 6). It knows no session's content.
 
 pub(super) mod backup;
+pub(super) mod config;
 pub(super) mod drain;
 pub(super) mod health;
 pub(super) mod metrics;
@@ -14,7 +15,7 @@ use super::{
     App,
     error::Failure,
     gate, openapi,
-    routes::{self, Endpoint, delete, get, post},
+    routes::{self, Endpoint, delete, get, post, put},
 };
 use crate::{
     registry::Overview,
@@ -50,6 +51,9 @@ fn endpoints() -> Vec<Endpoint> {
         post("/admin/drain", drain::begin),
         delete("/admin/drain", drain::end),
         post("/admin/backup", backup::make),
+        get("/admin/config", config::show),
+        post("/admin/reload", config::reload),
+        put("/admin/log", config::log),
     ]
 }
 
@@ -68,12 +72,12 @@ pub(super) fn console() -> Vec<Endpoint> {
 }
 
 /// Adds the admin listener's calls. Needs `web::Data<App>` in the application's data.
-pub fn configure(config: &mut ServiceConfig) {
+pub fn configure(service: &mut ServiceConfig) {
     let mut scope = web::scope("").default_service(web::to(unknown_path));
     for resource in routes::resources(endpoints()) {
         scope = scope.service(resource);
     }
-    config.service(scope.wrap(from_fn(gate::private)));
+    service.service(scope.wrap(from_fn(gate::private)));
 }
 
 async fn unknown_path() -> Result<HttpResponse, Failure> {

@@ -12,9 +12,10 @@ pub(super) use cookie::Cookies;
 pub(super) use failures::Failures;
 pub use secret::SecretError;
 
-use super::{App, connection, error::Failure, gate};
+use super::{Access, App, connection, error::Failure, gate};
 use crate::{
     config::{Role, Token},
+    domain::Timestamp,
     wire::problem::ErrorCode,
 };
 use actix_web::{
@@ -39,6 +40,8 @@ pub struct Credential {
     pub role: Role,
     /// The profiles it may see; None: all.
     pub agents: Option<Arc<[String]>>,
+    /// Of its token: the same name may have another one after a reload.
+    digest: [u8; 32],
 }
 
 impl Credential {
@@ -49,13 +52,14 @@ impl Credential {
 
 /// The tokens that are valid, by their digests.
 #[derive(Clone, Debug)]
-pub(crate) struct Tokens(Vec<([u8; 32], Credential)>);
+pub(crate) struct Tokens(Vec<Credential>);
 
 impl Tokens {
     pub(super) fn new(tokens: impl Iterator<Item = Token>) -> Self {
         let credential = |token: Token| {
             let agents = token.agents.map(Arc::from);
-            (token.sha256, Credential { name: token.name.into(), role: token.role, agents })
+            let digest = token.sha256;
+            Credential { name: token.name.into(), role: token.role, agents, digest }
         };
         Self(tokens.map(credential).collect())
     }
@@ -71,10 +75,20 @@ impl Tokens {
     fn find_by(&self, matches: impl Fn(&[u8; 32]) -> bool) -> Option<&Credential> {
         self.0.iter().fold(
             None,
-            |found, (known, credential)| {
-                if matches(known) { Some(credential) } else { found }
+            |found, credential| {
+                if matches(&credential.digest) { Some(credential) } else { found }
             },
         )
+    }
+
+    /// Whether what was granted to `credential` still is: its token is valid, and may see all that it could.
+    pub(super) fn still_hold(&self, credential: &Credential) -> bool {
+        let now = self.0.iter().find(|known| known.digest == credential.digest);
+        now.is_some_and(|now| match (&now.agents, &credential.agents) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(now), Some(then)) => then.iter().all(|agent| now.contains(agent)),
+        })
     }
 }
 
@@ -97,10 +111,11 @@ pub trait Power: Deref<Target = Credential> + Sized + 'static {
 pub(super) fn authorize<P: Power>(request: &HttpRequest) -> Result<P, Failure> {
     let app = request.app_data::<web::Data<App>>();
     let app = app.ok_or_else(|| Failure::internal("the application's data is missing"))?;
+    let access = app.access();
     // The header wins: who sends one means it, whatever a browser adds by itself.
     let credential = match request.headers().contains_key(header::AUTHORIZATION) {
-        true => by_header(app, request),
-        false => by_cookie(app, request),
+        true => by_header(&access, request),
+        false => by_cookie(&access, request, app.clock.now()),
     }?;
     connection::is_known(request);
     if credential.role < P::ROLE {
@@ -119,24 +134,28 @@ fn unauthorized() -> Failure {
     Failure::new(ErrorCode::Unauthorized, detail)
 }
 
-fn by_header<'a>(app: &'a App, request: &HttpRequest) -> Result<&'a Credential, Failure> {
+fn by_header<'a>(access: &'a Access, request: &HttpRequest) -> Result<&'a Credential, Failure> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let (first, second) = (headers.next(), headers.next());
     let token = first.filter(|_| second.is_none()).and_then(|value| bearer(value.to_str().ok()?));
-    let found = token.and_then(|token| app.tokens.find(token));
-    found.ok_or_else(|| app.failures.note(request, unauthorized()))
+    let found = token.and_then(|token| access.tokens.find(token));
+    found.ok_or_else(|| access.failures.note(request, unauthorized()))
 }
 
 /// The console's cookie, which the public listener alone takes: the other one has no Host check.
-fn by_cookie<'a>(app: &'a App, request: &HttpRequest) -> Result<&'a Credential, Failure> {
+fn by_cookie<'a>(
+    access: &'a Access,
+    request: &HttpRequest,
+    now: Timestamp,
+) -> Result<&'a Credential, Failure> {
     let found = gate::is_public(request)
-        .then(|| app.cookies.find(request, &app.tokens, app.clock.now()))
+        .then(|| access.cookies.find(request, &access.tokens, now))
         .flatten()
         .ok_or_else(unauthorized)?;
     // A browser sends it for whichever page of this host asks, that of another port too.
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
     if !is_safe || request.headers().contains_key(header::ORIGIN) {
-        app.hosts.check_origin(request.headers())?;
+        access.hosts.check_origin(request.headers())?;
     }
     Ok(found)
 }
@@ -222,6 +241,21 @@ mod tests {
         let [ann, bob] = ["a", "b"].map(|secret| tokens.find(secret).unwrap());
         assert!(ann.sees("demo") && !ann.sees("demo2"));
         assert!(bob.sees("demo2"));
+    }
+
+    #[test]
+    fn a_credential_holds_while_its_token_is_valid_and_sees_no_less() {
+        let hold = |now: Token, then: Token| {
+            let then = Tokens::new([then].into_iter());
+            Tokens::new([now].into_iter()).still_hold(&then.0[0])
+        };
+        let (all, two, one) = (None, Some(&["a", "b"][..]), Some(&["a"][..]));
+        assert!(hold(token("renamed", "a", two), token("ann", "a", two)));
+        assert!(hold(token("ann", "a", two), token("ann", "a", one)));
+        assert!(hold(token("ann", "a", all), token("ann", "a", one)));
+        assert!(!hold(token("ann", "a", one), token("ann", "a", two)));
+        assert!(!hold(token("ann", "a", one), token("ann", "a", all)));
+        assert!(!hold(token("ann", "b", two), token("ann", "a", two)));
     }
 
     #[test]

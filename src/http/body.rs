@@ -70,7 +70,7 @@ impl Body {
         let Self { payload, announced, is_json, app, session } = self;
         let read = match announced {
             Some(length) if length > limit => Err(too_large(limit)),
-            _ => in_time(payload, limit, app.config.server.request_timeout, &app.clock).await,
+            _ => in_time(payload, limit, app.config.now().server.request_timeout, &app.clock).await,
         };
         match read.and_then(|bytes| decode(&bytes, is_json)) {
             Ok(value) => Ok(value),

@@ -62,7 +62,7 @@ impl Failure {
 
     /// A defect of ours: told to the log in full and to the client in general.
     pub(super) fn internal(defect: &str) -> Self {
-        log::error!("a request failed by a defect: {defect}");
+        log::error!(defect; "a request failed by a defect");
         Self::new(
             ErrorCode::Internal,
             "a defect of the server, noted in its log; asking again may help",
@@ -71,7 +71,7 @@ impl Failure {
 
     /// What is stored is not what was written: where that is, the log is told alone.
     fn damaged(error: &StoreError) -> Self {
-        log::error!("a request failed: {error}");
+        log::error!(error:%; "a request failed");
         Self::new(
             ErrorCode::StoreDamaged,
             "what this call needs of the store is damaged, as the server's log says; other sessions go on; restore a backup",

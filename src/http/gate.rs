@@ -27,7 +27,7 @@ pub(super) async fn public(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let app = request.app_data::<web::Data<App>>();
-    let refused = app.and_then(|app| app.hosts.check(&request).err());
+    let refused = app.and_then(|app| app.access().hosts.check(&request).err());
     mark(&request);
     pass(request, next, refused).await
 }

@@ -28,19 +28,20 @@ pub(super) async fn login(
     app: web::Data<App>,
     body: Body,
 ) -> Result<HttpResponse, Failure> {
+    let access = app.access();
     // Only browsers send it; they must not be made to log in by another site.
     if request.headers().contains_key(header::ORIGIN) {
-        app.hosts.check_origin(request.headers())?;
+        access.hosts.check_origin(request.headers())?;
     }
     let Login { token } = body.json(LOGIN_MAX).await.map_err(without_content)?;
     let token = token.trim();
-    if app.tokens.find(token).is_none() {
+    if access.tokens.find(token).is_none() {
         let detail = "this server does not know this token";
         let refused = Failure::new(ErrorCode::Unauthorized, detail);
-        return Err(app.failures.note(&request, refused));
+        return Err(access.failures.note(&request, refused));
     }
     connection::is_known(&request);
-    let cookie = app.cookies.issue(&auth::digest(token), app.clock.now());
+    let cookie = access.cookies.issue(&auth::digest(token), app.clock.now());
     Ok(HttpResponse::NoContent().cookie(cookie).finish())
 }
 
@@ -60,5 +61,5 @@ fn without_content(failure: Failure) -> Failure {
 #[utoipa::path(post, path = "/v1/logout", tag = "login",
     responses((status = 204, description = "Logged out", headers(("Set-Cookie" = String))), Guarded))]
 pub(super) async fn logout(_by: Viewer, app: web::Data<App>) -> HttpResponse {
-    HttpResponse::NoContent().cookie(app.cookies.cleared()).finish()
+    HttpResponse::NoContent().cookie(app.access().cookies.cleared()).finish()
 }

@@ -31,7 +31,7 @@ pub(super) async fn send(
     app: Data<App>,
     body: Body,
 ) -> Result<HttpResponse, Failure> {
-    let body: SendMessage = body.json(app.config.server.max_body_bytes).await?;
+    let body: SendMessage = body.json(app.config.now().server.max_body_bytes).await?;
     let (message_id, interrupt) = (body.message_id, body.interrupt);
     let content = content(body.content, body.text, "")?;
     let request = Request::Send { message_id: message_id.clone(), content, interrupt };

@@ -53,7 +53,7 @@ pub fn configure(config: &mut ServiceConfig) {
 
 /// Without it these paths are as unknown as any other.
 fn has_admin_api(request: &GuardContext<'_>) -> bool {
-    request.app_data::<web::Data<App>>().is_some_and(|app| app.config.server.admin_api)
+    request.app_data::<web::Data<App>>().is_some_and(|app| app.config.now().server.admin_api)
 }
 
 /// The templates of the listener's paths.
@@ -109,6 +109,15 @@ where
     F::Output: Responder + 'static,
 {
     Endpoint { method: Method::POST, path, route: web::post().to(handler) }
+}
+
+pub(super) fn put<F, Args>(path: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Endpoint { method: Method::PUT, path, route: web::put().to(handler) }
 }
 
 fn patch<F, Args>(path: &'static str, handler: F) -> Endpoint

@@ -155,7 +155,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<HttpResponse, Failure> {
     // The first message may be as large as any other.
-    let mut body: CreateSession = body.json(app.config.server.max_body_bytes).await?;
+    let mut body: CreateSession = body.json(app.config.now().server.max_body_bytes).await?;
     // A profile that the credential may not see is one that is not there.
     if !by.sees(&body.agent) {
         return Err(Refusal::UnknownAgent(body.agent).into());

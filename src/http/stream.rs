@@ -135,7 +135,7 @@ async fn open(
 ) -> Result<HttpResponse, Failure> {
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    let limit = app.config.streams.max_sessions_per_stream;
+    let limit = app.config.now().streams.max_sessions_per_stream;
     if names.len() > limit {
         let detail = format!(
             "sessions: at most {limit} on a stream (streams.max_sessions_per_stream), got {}",
@@ -151,7 +151,7 @@ async fn open(
             Ok(watch) => {
                 let snapshot = watch.snapshot();
                 let begin = start.of(&watch);
-                let cap = app.config.streams.max_replay_gap;
+                let cap = app.config.now().streams.max_replay_gap;
                 let plan = plan(begin, snapshot.first, snapshot.head, cap);
                 followed.push(Followed::new(watch.clone(), plan.cursor));
                 places.push(Place::new(watch, plan));
@@ -174,7 +174,7 @@ async fn open(
         StreamRefusal::Busy => crate::session::Refusal::Interrupted.into(),
     })?;
     let list = with_list.then(|| ListFeed::new(app.clone(), viewer.clone()));
-    let follower = Follower::new(app.clone(), connection, places, gone, list);
+    let follower = Follower::new(app.clone(), viewer.clone(), connection, places, gone, list);
     let mut response = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header(CacheControl(vec![CacheDirective::NoStore]))

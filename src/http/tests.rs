@@ -4,9 +4,9 @@ mod refusals;
 
 use super::*;
 use crate::{
-    config::Role,
+    config::{Config, Role},
     domain::{Body, ClientState, Draft, Session, SessionId, State, Timestamp},
-    http::{auth::Tokens, error::Failure},
+    http::error::Failure,
     session::Refusal,
     store::{Create, Entry, memory::MemoryLog},
 };
@@ -51,16 +51,29 @@ fn app(log: MemoryLog) -> web::Data<App> {
         token(LIMITED, Role::Operator, Some(&["demo"])),
     ];
     let clock = Clock::manual(Timestamp::from_millis(0));
-    web::Data::new(App::new(
-        Arc::new(log),
-        Registry::new(),
-        Arc::new(config),
-        clock,
-        Arc::default(),
-        Arc::default(),
-        None,
-        auth::CookieKey::ANY,
-    ))
+    web::Data::new(App::alone(Arc::new(log), config, clock, None))
+}
+
+impl App {
+    /// Handlers without the rest of a server.
+    pub(crate) fn alone(
+        log: Arc<MemoryLog>,
+        config: Config,
+        clock: Clock,
+        first_token: Option<Token>,
+    ) -> Self {
+        Self::new(Parts {
+            log,
+            registry: Registry::new(),
+            config: Live::new(Arc::new(config)).0,
+            clock,
+            pulse: Arc::default(),
+            metrics: Arc::default(),
+            first_token,
+            cookie_key: auth::CookieKey::ANY,
+            logger: None,
+        })
+    }
 }
 
 fn log() -> MemoryLog {
@@ -255,18 +268,7 @@ fn the_first_token_is_valid_only_while_none_is_configured() {
     ] {
         let mut config = Config::default();
         config.auth.tokens = configured;
-        let clock = Clock::system();
-        let app = App::new(
-            Arc::new(log()),
-            Registry::new(),
-            Arc::new(config),
-            clock,
-            Arc::default(),
-            Arc::default(),
-            Some(first.clone()),
-            auth::CookieKey::ANY,
-        );
-        let tokens: &Tokens = &app.tokens;
-        assert_eq!(tokens.find("f").is_some(), valid);
+        let app = App::alone(Arc::new(log()), config, Clock::system(), Some(first.clone()));
+        assert_eq!(app.access().tokens.find("f").is_some(), valid);
     }
 }

@@ -51,14 +51,12 @@ fn sweep_prefix(prefix: &str, led_by: Option<u32>) -> Vec<KilledProcess> {
             Ok(struck) if struck.is_empty() => break,
             Ok(struck) => struck.iter().for_each(|process| killed.add(process)),
             Err(error) => {
-                log::error!("cannot look for left children in /proc: {error}; look for {prefix}");
+                log::error!(marker = prefix, error:%; "/proc cannot be searched for children that were left; look for the marker by hand");
                 break;
             }
         }
         if Instant::now() > deadline {
-            log::error!(
-                "children of {prefix} are still there after SIGKILL; look for them by hand"
-            );
+            log::error!(marker = prefix; "children are still there after SIGKILL; look for the marker by hand");
             break;
         }
         thread::sleep(tree::PAUSE);

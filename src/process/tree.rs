@@ -49,7 +49,9 @@ pub(super) fn strike(select: impl Fn(Vec<Process>) -> Vec<Process>) -> io::Resul
             match process.signal(Signal::STOP) {
                 Ok(true) => frozen.push(process),
                 Ok(false) => {}
-                Err(error) => log::warn!("cannot stop {} ({}): {error}", process.pid, process.name),
+                Err(error) => {
+                    log::warn!(pid = process.pid, name = process.name, error:%; "a process cannot be stopped");
+                }
             }
         }
     }

@@ -233,7 +233,7 @@ impl RegistryActor {
                 let is_live = watch.snapshot().session.state.is_live();
                 let ended_run = ended_run(&watch.snapshot());
                 let actor = Stage::Up { addr, watch, generation };
-                let record = Record::new(restart_policy(&around.config), around.clock.now());
+                let record = Record::new(restart_policy(&around.config.now()), around.clock.now());
                 let child = record.clone();
                 (id, Entry { actor, sent, is_live, ended_run, record, child })
             })
@@ -261,7 +261,7 @@ impl RegistryActor {
 
     /// Hands an ask to the session's actor, waking it if need be.
     fn route(&mut self, session: SessionId, ask: PendingAsk, ctx: &mut Context<Self>) {
-        let max_live = self.around.config.sessions.max_live;
+        let max_live = self.around.config.now().sessions.max_live;
         let draining = self.is_draining();
         let takes_place = matches!(ask.request, Request::Send { .. } | Request::Resume);
         let has_place = takes_place && !draining && self.has_place();
@@ -286,7 +286,7 @@ impl RegistryActor {
     /// Whether one more session may be live. A session gives its place back when its actor rests, which is a moment after
     /// its end can be read; who has read of it is not to be refused for that moment.
     fn has_place(&mut self) -> bool {
-        let limit = self.around.config.sessions.max_live;
+        let limit = self.around.config.now().sessions.max_live;
         if self.live >= limit {
             for entry in self.sessions.values_mut().filter(|entry| entry.is_live) {
                 if entry.is_over() {
@@ -350,6 +350,7 @@ impl Handler<SessionNews> for RegistryActor {
             News::Child(ChildNews::Started) => entry.child.started(now),
             // What is done about it, the session has decided.
             News::Child(ChildNews::Failed { cause }) => {
+                log::warn!(session:% = news.session, cause; "an agent failed");
                 entry.child.failed(now, cause, 0.0);
             }
         }
@@ -372,6 +373,7 @@ impl Handler<SessionEnded> for RegistryActor {
         }
         let Some(mut entry) = self.remove(session, ctx) else { return };
         let End::Panicked(panic) = end else { return };
+        entry.record.set_policy(restart_policy(&self.around.config.now()));
         match entry.record.failed(self.around.clock.now(), panic.clone(), 0.5) {
             Decision::Restart { attempt, delay } => {
                 log::error!(session:%, attempt, panic; "a session panicked and is rebuilt from the log");
@@ -411,6 +413,11 @@ impl Handler<Look> for RegistryActor {
 
     fn handle(&mut self, look: Look, _: &mut Self::Context) {
         let now = self.around.clock.now();
+        let policy = restart_policy(&self.around.config.now());
+        for entry in self.sessions.values_mut() {
+            entry.record.set_policy(policy);
+            entry.child.set_policy(policy);
+        }
         let sessions = self.sessions.iter().map(|(id, entry)| SessionStanding {
             id: *id,
             row: match &entry.actor {

@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     domain::SessionId,
     session::{launch, machine::Machine},
-    store::{Append, Entry, EventLog, StoreError},
+    store::{Append, Entry, EventLog, StoreError, Unfinished},
 };
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ pub struct Recovered {
 /// Ends what the crash left open, all appends side by side so that they share commits.
 pub async fn recover(
     log: &dyn EventLog,
+    unfinished: Unfinished,
     config: &Config,
     clock: &Clock,
-) -> Result<Recovered, StoreError> {
+) -> Recovered {
     let mut pending = Vec::new();
-    let unfinished = log.unfinished().await?;
     let mut recovered = Recovered { failed: unfinished.damaged, ..Recovered::default() };
     for stored in unfinished.sessions {
         let session = (*stored.session).clone();
@@ -59,5 +59,5 @@ pub async fn recover(
             recovered.failed.push((id, error));
         }
     }
-    Ok(recovered)
+    recovered
 }

@@ -3,8 +3,8 @@
 
 use crate::{
     clock::Clock,
-    config::Config,
-    store::{EventLog, Retention},
+    config::{Config, Live},
+    store::{EventLog, Pruned, Retention},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -12,15 +12,16 @@ use std::{sync::Arc, time::Duration};
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Goes on until the log is closed; where everything is kept it has nothing to do.
-pub(crate) async fn keep(log: Arc<dyn EventLog>, config: Arc<Config>, clock: Clock) {
-    let (age, events) = (config.store.retention_age, config.store.retention_events);
-    if age.is_none() && events.is_none() {
-        return;
-    }
+pub(crate) async fn keep(log: Arc<dyn EventLog>, config: Live, clock: Clock) {
+    let mut changes = config.changes();
     let mut is_failing = false;
     loop {
-        let since = age.map(|age| clock.now().before(age));
-        match log.prune(Retention { since, events: events.map(u64::from) }).await {
+        let retention = retention(&changes.borrow_and_update(), &clock);
+        let pruned = match retention {
+            Some(retention) => log.prune(retention).await,
+            None => Ok(Pruned::default()),
+        };
+        match pruned {
             Ok(pruned) if pruned.events > 0 => {
                 log::info!(events = pruned.events, sessions = pruned.sessions; "events that are kept no longer were removed");
                 is_failing = false;
@@ -34,7 +35,16 @@ pub(crate) async fn keep(log: Arc<dyn EventLog>, config: Arc<Config>, clock: Clo
         }
         tokio::select! {
             () = clock.sleep(INTERVAL) => {}
+            Ok(()) = changes.changed() => {}
             () = log.closed() => return,
         }
     }
+}
+
+/// None: everything is kept.
+fn retention(config: &Config, clock: &Clock) -> Option<Retention> {
+    let (age, events) = (config.store.retention_age, config.store.retention_events);
+    let since = age.map(|age| clock.now().before(age));
+    (age.is_some() || events.is_some())
+        .then_some(Retention { since, events: events.map(u64::from) })
 }

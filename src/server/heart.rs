@@ -1,7 +1,7 @@
 //! Asks the core parts, again and again, whether they still answer, from a thread that none of them can hold up. While
 //! all do, systemd's watchdog is fed. What hangs is told and not killed: a handler that runs cannot be.
 
-use super::systemd;
+use super::systemd::{self, Status};
 use crate::{
     clock::Clock,
     registry::Registry,
@@ -29,6 +29,7 @@ pub(super) struct Asked {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) clock: Clock,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) status: Arc<Status>,
 }
 
 impl Heart {
@@ -64,6 +65,14 @@ impl Asked {
             }
             if watchdog.is_some() && answers.iter().all(|answered| *answered) {
                 systemd::feed();
+            }
+            // The second answer is the registry's.
+            if answers[1] {
+                let refreshed = async {
+                    self.status.refresh(&self.registry).await;
+                    true
+                };
+                self.within(refreshed).await;
             }
             self.clock.sleep(interval).await;
         }

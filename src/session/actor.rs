@@ -2,16 +2,20 @@
 //! rule of its own.
 
 mod held;
+mod messages;
 mod outbox;
+
+pub(crate) use messages::{Ask, Leave, News, Retire, SessionNews, Watchers};
 
 use super::{
     Refusal, Reply, Request, launch,
-    machine::{AcceptTicket, Admission, Effect, Input, Machine, Step, Ticket},
-    news::{self, ChildNews},
+    machine::{AcceptTicket, Effect, Input, Machine, Step, Ticket},
+    news,
     surroundings::Surroundings,
     tally::Tally,
 };
 use crate::{
+    config::Config,
     domain::{ContentBlock, MessageId, SessionId, Timestamp, content::digest},
     fault::{self, Fuse},
     metrics::Restart,
@@ -39,55 +43,6 @@ pub(crate) const MAILBOX: usize = 64;
 
 /// How long output is waited for after a child's exit: a grandchild may hold the pipe for ever.
 const DRAIN_GRACE: Duration = Duration::from_millis(250);
-
-/// A request with the place for its answer. Dropped unanswered, it tells the asker so.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Ask {
-    pub(crate) by: String,
-    pub(crate) request: Request,
-    pub(crate) admission: Admission,
-    pub(crate) answer: oneshot::Sender<Result<Reply, Refusal>>,
-}
-
-#[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[rtype(result = "()")]
-pub(crate) struct Watchers {
-    pub(crate) active: u32,
-    pub(crate) suspended: u32,
-}
-
-/// The registry agrees that the actor is not needed any more.
-#[derive(Message, Clone, Copy)]
-#[rtype(result = "()")]
-pub(crate) struct Retire;
-
-/// The server shuts down: the running turn gets the grace, then the child is stopped.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Leave {
-    pub(crate) grace: Duration,
-    pub(crate) done: mpsc::Sender<()>,
-}
-
-/// What a session tells the registry.
-#[derive(Message, Clone, Debug)]
-#[rtype(result = "()")]
-pub(crate) struct SessionNews {
-    pub(crate) session: SessionId,
-    /// Which of the session's actors says so: an earlier one may be heard late.
-    pub(crate) generation: u64,
-    pub(crate) what: News,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum News {
-    /// It has nothing to do. `taken`: how many asks the actor has taken; if the registry sent more, it is not at rest.
-    Resting {
-        taken: u64,
-    },
-    Child(ChildNews),
-}
 
 pub(crate) struct SessionActor {
     id: SessionId,
@@ -136,8 +91,8 @@ impl SessionActor {
         beginning: Beginning,
     ) -> Self {
         let session = (*beginning.stored.session).clone();
-        let agent = around.config.agents.get(&session.agent);
-        let policy = launch::policy(&around.config, agent);
+        let config = around.config.now();
+        let policy = launch::policy(&config, config.agents.get(&session.agent));
         let id = session.id;
         let has_orphans = session.run > 0 && session.state.is_live();
         let mut machine = Machine::new(session, beginning.queued, policy);
@@ -183,10 +138,11 @@ impl SessionActor {
             self.carry_out(effect, ctx);
         }
         self.tally.count(&drafts, self.machine.stats());
+        news::log(self.id, &drafts);
         if let Some(news) = news::of(&drafts) {
             self.tell(News::Child(news));
         }
-        let limit = self.around.config.store.max_event_bytes;
+        let limit = self.around.config.now().store.max_event_bytes;
         let entries = drafts.iter().map(|draft| Entry::new(draft, limit)).collect();
         let row = changed.then(|| Arc::new(self.machine.session().clone()));
         self.outbox.push(entries, row, then, ack);
@@ -343,7 +299,7 @@ impl SessionActor {
         };
         let append = Append {
             session: self.id,
-            events: vec![Entry::new(&draft, self.around.config.store.max_event_bytes)],
+            events: vec![Entry::new(&draft, self.around.config.now().store.max_event_bytes)],
             row: None,
             accept: Some(Accept {
                 message_id: ticket.message_id.clone(),
@@ -398,7 +354,8 @@ impl SessionActor {
             let detail = "the run was called off before its child was started".into();
             return self.input(Input::TransportLost { run, detail }, ctx);
         }
-        let agent = self.around.config.agents.get(&session.agent);
+        let config = self.around.config.now();
+        let agent = config.agents.get(&session.agent);
         let agent = agent.ok_or_else(|| Refusal::UnknownAgent(session.agent.clone()).to_string());
         let store = self.around.log.store_id();
         let spec = agent.and_then(|agent| Ok((agent, launch::child_spec(agent, session, store)?)));
@@ -420,6 +377,7 @@ impl SessionActor {
             clock: self.around.clock.clone(),
             limits: Limits::default(),
         };
+        self.machine.set_has_turns(agent.protocol.has_turns());
         let session = ctx.address();
         let addr = watch::start(
             &Arbiter::current(),
@@ -452,6 +410,23 @@ impl SessionActor {
                 self.order(Order::Kill);
             }
         }
+    }
+
+    /// A reload acts on what is live too: on what begins now, and on times that nothing else will begin again.
+    fn keep_to_configuration(
+        &self,
+        mut changes: tokio::sync::watch::Receiver<Arc<Config>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let changed = async move { changes.changed().await.is_ok().then_some(changes) };
+        ctx.spawn(changed.into_actor(self).map(|changes, actor, ctx| {
+            let Some(mut changes) = changes else { return };
+            let config = changes.borrow_and_update().clone();
+            let agent = config.agents.get(&actor.machine.session().agent);
+            actor.machine.set_policy(launch::policy(&config, agent));
+            actor.arm_timer(ctx);
+            actor.keep_to_configuration(changes, ctx);
+        }));
     }
 
     fn arm_timer(&mut self, ctx: &mut Context<Self>) {
@@ -487,6 +462,7 @@ impl Actor for SessionActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         fault::point!("session::started");
+        self.keep_to_configuration(self.around.config.changes(), ctx);
         let resume = self.resume;
         self.input(Input::Begin { resume }, ctx);
     }

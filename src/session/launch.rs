@@ -44,7 +44,8 @@ fn environment(
     own: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, String> {
     let inherited = INHERITED.iter().filter_map(|key| Some(((*key).to_owned(), own(key)?)));
-    let mut env: BTreeMap<_, _> = inherited.chain(agent.env.clone()).collect();
+    let mut env: BTreeMap<_, _> = inherited.collect();
+    env.extend(agent.env.iter().map(|(key, value)| (key.clone(), value.clone())));
     // The profile may have been narrowed since the session was made.
     let asked = session.env.iter().filter(|(key, _)| agent.env_allow.contains(key));
     env.extend(asked.map(|(key, value)| (key.clone(), value.clone())));

@@ -268,6 +268,18 @@ impl Machine {
         self.stats
     }
 
+    /// Other limits from now on; times that run already end when they were to. How a child is spoken to does not change
+    /// under it.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.restarts.set_policy(policy.restarts);
+        self.policy = Policy { has_turns: self.policy.has_turns, ..policy };
+    }
+
+    /// Of the child that is started now.
+    pub fn set_has_turns(&mut self, has_turns: bool) {
+        self.policy.has_turns = has_turns;
+    }
+
     pub fn step(&mut self, now: Timestamp, input: Input) -> Step {
         let mut step = Stepping::at(now);
         match input {

@@ -1,7 +1,7 @@
 //! What a session's step means to those who watch over it: its child runs, or it failed and why. Read off the events,
-//! which tell it to everybody else too; nothing is decided by it.
+//! which tell it to everybody else too; nothing is decided by it. The log has the changes of state as well.
 
-use crate::domain::{Body, Draft, event::Exit};
+use crate::domain::{Body, Draft, SessionId, State, event::Exit};
 
 /// News of a session's child.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,21 @@ pub(crate) fn of(drafts: &[Draft]) -> Option<ChildNews> {
         }
     }
     news
+}
+
+/// A line for each change of state: its end is news for who looks after the server, the rest for who looks closer.
+pub(crate) fn log(session: SessionId, drafts: &[Draft]) {
+    for Draft { run, body, .. } in drafts {
+        match body {
+            Body::SessionState { to: State::Ended, reason: Some(reason), .. } => {
+                log::info!(session:%, run, reason:?; "a session ended");
+            }
+            Body::SessionState { to, .. } => {
+                log::debug!(session:%, run, state:% = to; "a session changed its state");
+            }
+            _ => {}
+        }
+    }
 }
 
 fn ending(exit: &Exit) -> String {

@@ -1,14 +1,14 @@
 //! What all sessions of a server share. Nothing of one session is here.
 
 use crate::{
-    clock::Clock, config::Config, metrics::Metrics, process::child::Launcher, store::EventLog,
+    clock::Clock, config::Live, metrics::Metrics, process::child::Launcher, store::EventLog,
 };
 use std::sync::Arc;
 
 pub(crate) struct Surroundings {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) clock: Clock,
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: Live,
     pub(crate) launcher: Launcher,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -17,7 +17,7 @@ impl Surroundings {
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
         clock: Clock,
-        config: Arc<Config>,
+        config: Live,
         launcher: Launcher,
     ) -> Arc<Self> {
         Arc::new(Self { log, clock, config, launcher, metrics: Arc::default() })

@@ -42,6 +42,11 @@ impl Record {
         Self { history, since: now, failures: 0, first: None, last: None }
     }
 
+    /// As [`RestartHistory::set_policy`].
+    pub fn set_policy(&mut self, policy: RestartPolicy) {
+        self.history.set_policy(policy);
+    }
+
     /// It runs, for the first time or again.
     pub fn started(&mut self, now: Timestamp) {
         self.since = now;

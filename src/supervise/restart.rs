@@ -41,6 +41,11 @@ impl RestartHistory {
         self.policy
     }
 
+    /// Other limits for the failures to come, and for those that are remembered.
+    pub fn set_policy(&mut self, policy: RestartPolicy) {
+        self.policy = policy;
+    }
+
     /// How many failures count at `now`.
     pub fn in_window(&self, now: Timestamp) -> usize {
         let within = self.policy.within;

@@ -1,4 +1,5 @@
-//! Bodies of the admin calls (contract, section 6). What is asked stands in the path, but for a backup's name.
+//! Bodies of the admin calls (contract, section 6). What is asked stands in the path, but for a backup's
+//! name and the log's filter.
 
 use super::api::SessionView;
 use crate::domain::{ConnectionId, MessageId, Seq, SessionId, State, Timestamp};
@@ -207,11 +208,11 @@ pub struct LogFilter {
 pub struct Reloaded {
     /// In use from now on.
     pub changed: Vec<String>,
-    /// In use from the next start on.
+    /// In use from the next start on; until then what was goes on.
     pub needs_restart: Vec<String>,
 }
 
-/// `GET /admin/config`
+/// `GET /admin/config`: every value in effect, in the order of the sections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EffectiveConfig {
     pub values: Vec<ConfigValue>,
@@ -219,10 +220,12 @@ pub struct EffectiveConfig {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConfigValue {
+    /// The key's full path, such as `streams.heartbeat`.
     pub key: String,
-    /// As it is written in a file; of a secret, that there is one.
-    pub value: String,
-    /// Where it came from.
+    /// As it is written in a file; what may be secret is `<hidden>`.
+    #[schema(value_type = Value)]
+    pub value: serde_json::Value,
+    /// `default`, `FILE:LINE`, or the name of a variable.
     pub origin: String,
 }
 

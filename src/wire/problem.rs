@@ -36,6 +36,8 @@ pub enum ErrorCode {
     StoreDamaged,
     /// A key of the configuration has to be set for this.
     NotConfigured,
+    /// What the configuration says, or would say, is not sound; what was in effect stays.
+    InvalidConfiguration,
     /// The session was restarted under the request: it may or may not have been done, and asking again is safe.
     Interrupted,
     Internal,
@@ -56,7 +58,7 @@ impl ErrorCode {
             TooLarge => 413,
             UnsupportedMediaType => 415,
             ForeignHost => 421,
-            UnknownAgent | NotConfigured => 422,
+            UnknownAgent | NotConfigured | InvalidConfiguration => 422,
             TooManySessions | TooManyStreams | QueueFull | RateLimited => 429,
             StoreDamaged | Internal => 500,
             Draining | StoreUnavailable | Interrupted => 503,
@@ -93,6 +95,7 @@ impl ErrorCode {
             StoreUnavailable => "The store cannot write now",
             StoreDamaged => "A part of the store cannot be read",
             NotConfigured => "The configuration does not provide for this",
+            InvalidConfiguration => "The configuration is not sound",
             Interrupted => "The session was restarted meanwhile",
             Internal => "The server failed",
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-const CALLS: [(&str, &str); 12] = [
+const CALLS: [(&str, &str); 15] = [
     ("GET", "/metrics"),
     ("GET", "/admin/status"),
     ("GET", "/admin/sessions"),
@@ -22,6 +22,9 @@ const CALLS: [(&str, &str); 12] = [
     ("POST", "/admin/drain"),
     ("DELETE", "/admin/drain"),
     ("POST", "/admin/backup"),
+    ("GET", "/admin/config"),
+    ("POST", "/admin/reload"),
+    ("PUT", "/admin/log"),
 ];
 
 /// Those that a console needs: the public listener has them too, where it is told to.

@@ -51,12 +51,15 @@ async fn a_backup_under_load_opens_elsewhere_and_holds_all_that_was_acknowledged
     assert!(server.interrupt(&busy).await);
     server.until(&busy, turn_of("m1")).await;
 
-    let elsewhere = configured(WHOLE_REPLAY);
+    // Where the sessions' agents work stays, and is allowed elsewhere too.
+    let work = server.folder.clone();
+    let elsewhere = configured(&format!(
+        "{WHOLE_REPLAY}[agents.\"*\"]\ncwd_allow = [\"{}\"]\n",
+        work.path().join("work").display()
+    ));
     fs::create_dir_all(elsewhere.path().join("data")).unwrap();
     fs::copy(&copy, elsewhere.path().join("data/seawall.db")).unwrap();
     let original = server.lines(&busy).await;
-    // Where the sessions' agents work stays.
-    let _work = server.folder.clone();
     drop(server);
     let restored = Process::start_in(elsewhere).await;
     let events = restored.events(&busy).await;

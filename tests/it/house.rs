@@ -6,7 +6,7 @@ mod source;
 use source::{Source, functions, names, numbered, rooms_named, sources};
 
 /// Every room in reading order, and the rooms above it that it uses.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("wire", &["domain"]),
     ("clock", &["domain"]),
@@ -14,6 +14,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("metrics", &[]),
     ("agent", &["domain"]),
     ("config", &["agent"]),
+    ("logging", &["config"]),
     ("process", &["domain", "clock", "fault", "agent"]),
     ("store", &["domain", "fault", "metrics", "config"]),
     ("supervise", &["domain"]),
@@ -46,6 +47,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "fault",
             "metrics",
             "config",
+            "logging",
             "process",
             "store",
             "supervise",
@@ -56,8 +58,10 @@ const ROOMS: [(&str, &[&str]); 17] = [
     (
         "server",
         &[
+            "domain",
             "clock",
             "config",
+            "logging",
             "process",
             "store",
             "supervise",
@@ -69,12 +73,15 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ),
     (
         "cli",
-        &["domain", "wire", "clock", "fault", "agent", "config", "process", "client", "server"],
+        &[
+            "domain", "wire", "clock", "fault", "agent", "config", "logging", "process", "client",
+            "server",
+        ],
     ),
 ];
 
 /// Crates that only these rooms may know: a wall is no wall if its material shows on the other side.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("fail", &["fault"]),
     ("rusqlite", &["store"]),
     ("actix_web", &["http", "server"]),
@@ -89,7 +96,8 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("governor", &["http"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
-    ("env_logger", &["cli"]),
+    ("env_logger", &["logging"]),
+    ("env_filter", &["config", "logging"]),
 ];
 
 /// What decides and encodes does no I/O and reads no clock.

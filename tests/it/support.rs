@@ -7,6 +7,7 @@ mod left;
 mod narrow;
 mod proxy;
 mod random;
+mod reread;
 mod signals;
 mod steer;
 mod stored;
@@ -26,11 +27,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use seawall::{
     clock::Clock,
-    config::Config,
     domain::{SessionId, State, Timestamp},
     process::child::Launcher,
     registry::Registry,
-    server::{Certificate, Inherited, Server, ServerOptions},
+    server::{Inherited, Server, ServerOptions},
     store::{EventLog, Snapshot},
     wire::sse::{Decoder, ServerEvent},
 };
@@ -263,6 +263,17 @@ impl Sse {
         }
     }
 
+    /// The next log event. What comes between, such as pings, is no sign that there will be one.
+    async fn event(&mut self) -> Option<ServerEvent> {
+        loop {
+            let frame = self.frame().await?;
+            assert_ne!(frame.event, "gap", "{:?}", String::from_utf8_lossy(&frame.data));
+            if frame.event == "message" {
+                return Some(frame);
+            }
+        }
+    }
+
     /// The next frame of this name (`message` for log events), skipping others; its data, and the last id at it.
     pub(crate) async fn named(&mut self, name: &str) -> (Value, String) {
         loop {
@@ -282,13 +293,9 @@ impl Sse {
     ) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
-            let Ok(Some(frame)) = tokio::time::timeout(PATIENCE, self.frame()).await else {
+            let Ok(Some(frame)) = tokio::time::timeout(PATIENCE, self.event()).await else {
                 panic!("no event fits, and no more come, after {events:#?}")
             };
-            assert_ne!(frame.event, "gap", "{:?}", String::from_utf8_lossy(&frame.data));
-            if frame.event != "message" {
-                continue;
-            }
             let event: Value = serde_json::from_slice(&frame.data).expect("JSON");
             events.push(event);
             if fits(&events[events.len() - 1]) {
@@ -377,7 +384,9 @@ impl Process {
                 if let Some((_, rest)) = line.split_once(" serves on ")
                     && let Some((public, admin)) = rest.split_once(", admin on ")
                 {
-                    let _ = address_sender.send((public.to_owned(), admin.trim().to_owned()));
+                    // In a log of JSON the line goes on.
+                    let admin = admin.split(['"', ' ']).next().unwrap_or_default();
+                    let _ = address_sender.send((public.to_owned(), admin.to_owned()));
                 }
                 let mut log = lines.lock().expect("not poisoned");
                 log.push_str(&line);
@@ -402,6 +411,7 @@ impl Process {
             .arg("--config")
             .arg(folder.join("seawall.toml"))
             .env_remove("SEAWALL_CONFIG")
+            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
@@ -456,7 +466,6 @@ pub(crate) struct Driven {
     pub(crate) clock: Clock,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) registry: Registry,
-    pub(crate) certificate: Option<Certificate>,
     pub(crate) folder: Arc<TempDir>,
     stop: Option<tokio::sync::oneshot::Sender<Duration>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -479,16 +488,13 @@ impl Driven {
 
     /// Starts a server in the folder of an earlier one; the clock goes on.
     pub(crate) async fn start_in(folder: Arc<TempDir>, extra: &str, clock: Clock) -> Self {
-        let text = config_text(folder.path(), extra).replace("seawall:self", SEAWALL);
-        let path = folder.path().join("seawall.toml");
-        let mut config =
-            Config::from_texts(Some((&path, &text)), []).unwrap_or_else(|e| panic!("{e}"));
-        // The running program is the test and not seawall.
-        if let Some(demo) = config.agents.get_mut("demo") {
-            demo.command = SEAWALL.into();
-        }
+        configure(folder.path(), extra);
+        let source = reread::source(folder.path());
+        let config = source.read().unwrap_or_else(|e| panic!("{e}"));
         let options = ServerOptions {
             config: Arc::new(config),
+            source,
+            logger: None,
             data: folder.path().join("data"),
             launcher: Launcher { guard: PathBuf::from(SEAWALL) },
             clock: clock.clone(),
@@ -502,8 +508,7 @@ impl Driven {
                 let server = Server::start(options).await.unwrap_or_else(|e| panic!("{e}"));
                 let admin = server.admin_address().expect("TCP");
                 let rooms = (server.log().clone(), server.registry().clone());
-                let public = (server.url(), server.certificate().cloned());
-                let _ = started_sender.send((public, admin, rooms));
+                let _ = started_sender.send((server.url(), admin, rooms));
                 match stopped.await {
                     Ok(grace) => server.stop(grace).await,
                     // Gone in the middle of whatever it did; the system takes the threads of HTTP with it.
@@ -516,12 +521,12 @@ impl Driven {
             });
         });
         let started = within("the server starts", started).await.expect("it starts");
-        let ((public, certificate), admin, (log, registry)) = started;
+        let (public, admin, (log, registry)) = started;
         let token = fs::read_to_string(folder.path().join("data/token")).ok();
         let token = token.map(|token| token.trim().to_owned());
         let api = Api::new(public, format!("http://{admin}"), token);
         let (stop, thread) = (Some(stop), Some(thread));
-        Self { api, clock, log, registry, certificate, folder, stop, thread }
+        Self { api, clock, log, registry, folder, stop, thread }
     }
 
     /// Moves the clock.

@@ -1,13 +1,14 @@
 //! What systemd hears of a server, on a real notification socket.
 
-use crate::support::{PATIENCE, Process, SEAWALL, configured, eventually, within};
+use crate::support::{PATIENCE, Process, SEAWALL, configure, configured, eventually, within};
+use rustix::process::Signal;
 use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::net::{UnixDatagram, UnixStream},
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Far less than a machine would use.
@@ -43,8 +44,10 @@ impl Systemd {
     }
 
     fn hear_until(&self, word: &str) -> Vec<String> {
-        let mut heard = Vec::new();
+        let (start, mut heard) = (Instant::now(), Vec::new());
         while !heard.last().is_some_and(|last: &String| last.lines().any(|line| line == word)) {
+            // The watchdog is fed all the time.
+            assert!(start.elapsed() < PATIENCE, "{word:?} is not among {heard:?}");
             heard.push(self.hear());
         }
         heard
@@ -57,10 +60,59 @@ async fn systemd_hears_that_the_server_is_ready_and_that_it_stops() {
     let ready = systemd.hear_until("READY=1");
     let status = format!("STATUS=serving on {}", server.url);
     assert!(ready.last().unwrap().lines().any(|line| line == status), "{ready:?}");
+    let steps = ["opening the store", "ending what an earlier run left", "recovering 0 sessions"];
+    assert_eq!(ready[..ready.len() - 1], steps.map(|step| format!("STATUS=starting: {step}\n")));
     let (ended, _) = server.stop().await;
     assert_eq!(ended.code(), Some(0));
     let heard = systemd.hear_until("STOPPING=1");
     assert!(!heard.iter().any(|message| message.contains("WATCHDOG")), "nobody asked: {heard:?}");
+}
+
+#[tokio::test]
+async fn systemd_hears_what_the_server_is_about_when_that_changes() {
+    let (systemd, mut server) = Systemd::start(Some(WATCHDOG), "").await;
+    let serving = |what: &str| format!("STATUS=serving on {}, {what}", server.url);
+    systemd.hear_until(&serving("0 sessions live"));
+    let id = server.create("demo").await;
+    let heard = systemd.hear_until(&serving("1 session live"));
+    let told = heard.iter().filter(|message| message.contains("STATUS")).count();
+    assert_eq!(told, 1, "it is told once: {heard:?}");
+    server.admin().post("/admin/drain", serde_json::Value::Null).await.expect(200);
+    systemd.hear_until(&serving("1 session live, draining"));
+    server.admin().delete("/admin/drain").await.expect(200);
+    server.send(&id, "m1", "hang").await;
+    server.until(&id, |event| event["type"] == "agent.message").await;
+    server.signal(Signal::TERM);
+    systemd.hear_until("STOPPING=1");
+    systemd.hear_until("STATUS=stopping: waiting for 1 turn");
+    // A second one: it has been seen.
+    server.signal(Signal::TERM);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_hang_up_reads_the_file_again_and_systemd_hears_of_it() {
+    let (systemd, server) = Systemd::start(None, "").await;
+    let ready = systemd.hear_until("READY=1").pop().unwrap();
+    for (extra, logged) in [
+        (
+            "[sessions]\nmax_live = 7\n",
+            "the configuration was read again changed=sessions.max_live",
+        ),
+        ("[sessions]\nmax_life = 7\n", "sessions.max_life: unknown key"),
+    ] {
+        configure(server.folder.path(), extra);
+        server.signal(Signal::HUP);
+        let reloading = systemd.hear_until("RELOADING=1").pop().unwrap();
+        assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+        assert!(reloading.contains("\nSTATUS=reloading"), "{reloading}");
+        let again = systemd.hear_until("READY=1").pop().unwrap();
+        assert_eq!(again.trim_end().split(',').next(), ready.trim_end().split(',').next());
+        eventually("it is logged", || server.log().contains(logged));
+    }
+    let config = server.admin().get("/admin/config").await.expect(200);
+    let values = config["values"].as_array().unwrap();
+    assert!(values.iter().any(|value| value["key"] == "sessions.max_live" && value["value"] == 7));
 }
 
 #[tokio::test]

@@ -173,8 +173,8 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_a_bad_one_to_none
     let id = api.create("cat").await;
     let mut stream = api.follow(&id).await;
     stream.named("snapshot").await;
-    let certificate = server.certificate.clone().expect("a certificate");
-    let tls = seawall::config::Tls { cert: files[0].clone(), key: files[1].clone() };
+    let admin = server.admin();
+    let reload = || admin.post("/admin/reload", serde_json::Value::Null);
     let answers = async |authority: &Authority| {
         let asked = server.trusting(authority).request("GET", "/v1/sessions").send();
         within("an answer", asked).await.is_ok()
@@ -183,12 +183,13 @@ async fn a_renewed_certificate_is_shown_to_new_connections_and_a_bad_one_to_none
     let good = fs::read(&files[1]).unwrap();
     new.certify(folder.path());
     fs::write(&files[1], &good).unwrap();
-    let error = certificate.reload(&tls).unwrap_err().to_string();
-    assert!(error.contains("is not the key of the first certificate"), "{error}");
+    let problem = reload().await.refused(422, "invalid_configuration");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("is not the key of the first certificate"), "{detail}");
     assert!(answers(&old).await && !answers(&new).await, "the old one is shown");
 
     new.certify(folder.path());
-    certificate.reload(&tls).unwrap();
+    reload().await.expect(200);
     assert!(answers(&new).await && !answers(&old).await, "the new one is shown");
     server.trusting(&new).send(&id, "m1", "still there").await;
     stream.events_until(|event| event["data"]["text"] == "still there").await;

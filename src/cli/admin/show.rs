@@ -68,7 +68,11 @@ pub(super) async fn config(server: &Admin, output: &Output) -> anyhow::Result<()
     }
     let mut table = Table::new(["KEY", "VALUE", "FROM"]);
     for value in config.values {
-        table.row([value.key, value.value, value.origin]);
+        let shown = match value.value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        table.row([value.key, shown, value.origin]);
     }
     Ok(table.print(output)?)
 }

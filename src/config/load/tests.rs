@@ -1,6 +1,7 @@
 //! What the defaults are, and how files and variables come over them.
 
 mod faults;
+mod files;
 
 use super::*;
 use crate::{
@@ -66,7 +67,7 @@ fn every_key_of_the_defaults_is_read_and_every_field_has_one() {
         let without: String = without.flat_map(|(_, line)| [line, "\n"]).collect();
         let mut tree = tree::parse(&without, &Source::Builtin).unwrap();
         base_profiles(&mut tree, &mut Vec::new());
-        let error = read(tree, Vec::new()).expect_err(key).to_string();
+        let error = read(tree, SecretFiles::default(), Vec::new()).expect_err(key).to_string();
         assert!(error.contains(&format!("{key}: is missing")), "{table} {key}: {error}");
     }
 }
@@ -160,13 +161,15 @@ fn the_print_says_where_each_value_came_from_and_hides_what_agents_are_told() {
         "hosts = [\"a.org\", \"b.org\"]  # SEAWALL__SERVER__HOSTS",
         "[[auth.tokens]]",
         "name = \"ann\"  # /etc/f.toml:6",
+        "sha256 = \"<hidden>\"  # /etc/f.toml:8",
         "command = \"seawall:self\"  # default",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
     }
-    assert!(!text.contains("secret"), "{text}");
+    assert!(!text.contains("secret") && !text.contains(DIGEST), "{text}");
     assert!(text.contains("KEY = \"<hidden>\""), "{text}");
-    read_text(&text).expect("what is printed can be read");
+    let again = text.replace("sha256 = \"<hidden>\"", &format!("sha256 = \"{DIGEST}\""));
+    read_text(&again).expect("what is printed can be read");
 }
 
 #[test]

@@ -33,8 +33,10 @@ pub(super) async fn make(
             "name: must be a file name of 1 to {NAME_MAX} letters, digits, dots, dashes and underscores that begins with no dot"
         )));
     }
-    let Some(folder) = &app.config.store.backup_dir else {
-        let detail = "there is no place for backups; set store.backup_dir and restart the server";
+    let config = app.config.now();
+    let Some(folder) = &config.store.backup_dir else {
+        let detail =
+            "there is no place for backups; set store.backup_dir and reload the configuration";
         return Err(Failure::new(ErrorCode::NotConfigured, detail));
     };
     match app.log.backup(folder.join(&name)).await? {

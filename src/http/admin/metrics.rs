@@ -21,7 +21,7 @@ use exposition::{Exposition, NANOS_PER_SECOND};
 /// What cannot be told at the moment, because the registry or the store does not answer, is left out.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
-        Operating, crate::http::openapi::Guarded))]
+        crate::http::openapi::Guarded, Operating))]
 pub(super) async fn serve(_: Admin, app: Data<App>) -> Result<HttpResponse, Failure> {
     let (overview, stats, usage) = tokio::join!(
         in_time(&app, app.registry.overview()),

@@ -3,7 +3,9 @@
 use super::{Bearer, Problem};
 use crate::http::{
     App,
-    admin::{backup, console, drain, health, metrics, sessions, status, streams, supervision},
+    admin::{
+        backup, config, console, drain, health, metrics, sessions, status, streams, supervision,
+    },
 };
 use actix_web::{HttpResponse, http::header::ContentType, web::Data};
 use utoipa::OpenApi;
@@ -21,6 +23,7 @@ use utoipa::OpenApi;
         supervision::tree,
         drain::begin, drain::end,
         backup::make,
+        config::show, config::reload, config::log,
     ),
     components(schemas(Problem, super::ErrorCode)),
     modifiers(&Bearer),

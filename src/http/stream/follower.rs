@@ -7,7 +7,7 @@ use crate::{
         Seq,
         cursor::{SessionKey, Token},
     },
-    http::App,
+    http::{Access, App, auth::Credential},
     metrics,
     registry::{
         connections::{Connection, Followed},
@@ -33,6 +33,11 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct Follower {
     app: web::Data<App>,
+    viewer: Credential,
+    /// Changes when other credentials are valid.
+    access: tokio::sync::watch::Receiver<Arc<Access>>,
+    /// As the welcome says; a reload does not break that word.
+    heartbeat: Duration,
     connection: Arc<Connection>,
     places: Vec<Place>,
     /// The place whose batch comes next.
@@ -77,6 +82,7 @@ impl Place {
 impl Follower {
     pub(super) fn new(
         app: web::Data<App>,
+        viewer: Credential,
         connection: Arc<Connection>,
         places: Vec<Place>,
         gone: Vec<GoneFrame>,
@@ -88,10 +94,16 @@ impl Follower {
         }
         let mut registries = app.registry.generations();
         registries.mark_unchanged();
+        let mut access = app.access.subscribe();
+        // The credential was checked before: it may have become invalid since.
+        access.mark_changed();
         Self {
             draining: app.registry.draining(),
             registries,
+            heartbeat: app.config.now().streams.heartbeat,
             app,
+            viewer,
+            access,
             connection,
             places,
             turn: 0,
@@ -123,6 +135,9 @@ impl Follower {
                 Stage::Welcome => self.welcome(),
                 Stage::Following => {}
             }
+            if self.is_revoked() {
+                self.connection.close(ByeReason::Revoked);
+            }
             if self.connection.is_suspended() {
                 // Silent until the grace ends or the client goes; it resumes by a new stream.
                 self.wait_suspended().await;
@@ -141,12 +156,17 @@ impl Follower {
         }
     }
 
+    /// Looks only where other credentials have become valid since it last did.
+    fn is_revoked(&mut self) -> bool {
+        self.access.has_changed().unwrap_or(false)
+            && !self.access.borrow_and_update().tokens.still_hold(&self.viewer)
+    }
+
     fn welcome(&mut self) {
-        let heartbeat = self.app.config.streams.heartbeat;
         let welcome = Welcome {
             protocol: crate::wire::api::PROTOCOL,
             connection_id: self.connection.id,
-            heartbeat_ms: u64::try_from(heartbeat.as_millis()).unwrap_or(u64::MAX),
+            heartbeat_ms: u64::try_from(self.heartbeat.as_millis()).unwrap_or(u64::MAX),
             server: concat!("seawall/", env!("CARGO_PKG_VERSION")).into(),
             draining: *self.draining.borrow_and_update(),
         };
@@ -203,7 +223,8 @@ impl Follower {
     /// A batch of each session, up to where the chunk is full: there the next one goes on, or the first sessions would
     /// always have the most of it. False where nothing came.
     async fn round(&mut self) -> bool {
-        let streams = &self.app.config.streams;
+        let config = self.app.config.now();
+        let streams = &config.streams;
         let (sync_batch, queue_frames) = (streams.sync_batch, streams.queue_frames);
         let mut moved = false;
         for _ in 0..self.places.len() {
@@ -223,7 +244,8 @@ impl Follower {
 
     fn is_full(&self) -> bool {
         let (frames, bytes) = self.frames.size();
-        let streams = &self.app.config.streams;
+        let config = self.app.config.now();
+        let streams = &config.streams;
         frames >= streams.queue_frames || bytes >= streams.queue_bytes
     }
 
@@ -266,7 +288,8 @@ impl Follower {
             self.jump(index);
             return true;
         }
-        let streams = &self.app.config.streams;
+        let config = self.app.config.now();
+        let streams = &config.streams;
         let (frames, bytes) = self.frames.size();
         let room = streams.queue_bytes.saturating_sub(bytes);
         let batch = streams.queue_frames.saturating_sub(frames).clamp(1, streams.sync_batch);
@@ -299,7 +322,7 @@ impl Follower {
         let query = PageQuery {
             session: self.places[index].tail.watch().session(),
             from: PageFrom::After(after),
-            limit: self.app.config.streams.sync_batch,
+            limit: self.app.config.now().streams.sync_batch,
             max_bytes: PAGE_BYTES,
             types: Vec::new(),
         };
@@ -317,7 +340,7 @@ impl Follower {
             Paged::Lines(lines) => Some(lines),
             Paged::Pruned { first } => {
                 let head = self.places[index].tail.watch().head();
-                let cap = self.app.config.streams.max_replay_gap;
+                let cap = self.app.config.now().streams.max_replay_gap;
                 self.skip(index, plan(Begin::After(after), first, head, cap), head);
                 None
             }
@@ -328,7 +351,7 @@ impl Follower {
     fn is_behind(&self, index: usize) -> bool {
         let tail = &self.places[index].tail;
         tail.watch().head().0.saturating_sub(tail.cursor().0)
-            > self.app.config.streams.max_replay_gap
+            > self.app.config.now().streams.max_replay_gap
     }
 
     /// Moves a stream that fell too far behind to the head.
@@ -389,7 +412,7 @@ impl Follower {
     /// Waits for anything to do. Silence for a whole heartbeat, counted from the last frame, is broken by a ping.
     async fn wait(&mut self) {
         let clock = &self.app.clock;
-        let heartbeat = self.app.config.streams.heartbeat;
+        let heartbeat = self.heartbeat;
         let to_ping = (self.connection.progressed_at() + heartbeat - clock.now()).min(heartbeat);
         let is_failing = self.read_error.is_some();
         let timeout = if is_failing { to_ping.min(READ_RETRY) } else { to_ping };
@@ -412,6 +435,8 @@ impl Follower {
                     let _ = self.app.registry.open(self.connection.clone()).await;
                 }
             }
+            // Whether that concerns this stream is looked at before the next frame.
+            Ok(()) = self.access.changed() => self.access.mark_changed(),
             () = list => {}
             () = clock.sleep(timeout) => {
                 if timeout == to_ping {
@@ -421,8 +446,15 @@ impl Follower {
         }
     }
 
-    async fn wait_suspended(&self) {
-        let grace = self.app.clock.sleep(self.app.config.sessions.suspend_grace);
+    async fn wait_suspended(&mut self) {
+        let revoked = async {
+            while self.access.changed().await.is_ok() {
+                if !self.access.borrow_and_update().tokens.still_hold(&self.viewer) {
+                    return;
+                }
+            }
+        };
+        let grace = self.app.clock.sleep(self.app.config.now().sessions.suspend_grace);
         let closed = async {
             while self.connection.closing().is_none() {
                 self.connection.notify.notified().await;
@@ -431,6 +463,7 @@ impl Follower {
         tokio::select! {
             () = grace => {}
             () = closed => {}
+            () = revoked => {}
         }
     }
 }

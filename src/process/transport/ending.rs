@@ -95,7 +95,7 @@ impl Transport {
         let Some(guard) = self.guard.take() else {
             return;
         };
-        log::warn!("run {} of {}: its guard is lost", self.run, self.spec.marker.session);
+        log::warn!(session:% = self.spec.marker.session, run = self.run; "a child's guard is lost");
         let swept = guard.replace().into_actor(self);
         if self.stage == Stage::Launching {
             self.stage = Stage::Over;

@@ -82,7 +82,7 @@ impl Transport {
 
     /// Mostly the child is dead, which its exit tells presently. One that lives on cannot be spoken to.
     fn stdin_broke(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
-        log::debug!("run {} of {}: stdin: {error}", self.run, self.spec.marker.session);
+        log::debug!(session:% = self.spec.marker.session, run = self.run, error:%; "a child's stdin is broken");
         self.stdin = None;
         self.after(ctx, self.drain_grace, |actor, _| {
             if actor.stage == Stage::Running && !actor.stdin_closed {

@@ -34,7 +34,8 @@ impl RegistryActor {
 
     /// Wakes who is behind. Only ticks that come by time tell how long a stream has been behind.
     fn tick(&mut self, cause: Cause) -> TickReport {
-        let streams = &self.around.config.streams;
+        let config = self.around.config.now();
+        let streams = &config.streams;
         let now = self.around.clock.now();
         let mut report = TickReport { streams: self.connections.len(), ..TickReport::default() };
         for booked in self.connections.values_mut() {
@@ -81,7 +82,7 @@ impl RegistryActor {
         }
         self.is_ticking = true;
         let clock = self.around.clock.clone();
-        let interval = self.around.config.streams.sync_interval;
+        let interval = self.around.config.now().streams.sync_interval;
         let wait = async move { clock.sleep(interval).await };
         ctx.spawn(wait.into_actor(self).map(|(), registry, ctx| {
             crate::fault::point!("registry::tick");
@@ -123,7 +124,7 @@ impl Handler<Open> for RegistryActor {
     fn handle(&mut self, open: Open, ctx: &mut Self::Context) {
         crate::fault::point!("registry::open");
         let Open { connection, answer } = open;
-        let limit = self.around.config.streams.max_streams;
+        let limit = self.around.config.now().streams.max_streams;
         if self.connections.len() >= limit {
             let _ = answer.send(Err(StreamRefusal::Full { limit }));
             return;

@@ -50,7 +50,7 @@ impl RegistryActor {
     /// sessions would believe themselves watched for ever.
     fn tell_all_watchers_later(&self, ctx: &mut Context<Self>) {
         let clock = self.around.clock.clone();
-        let interval = self.around.config.streams.sync_interval;
+        let interval = self.around.config.now().streams.sync_interval;
         let wait = async move { clock.sleep(interval).await }.into_actor(self);
         ctx.spawn(wait.map(|(), registry, _| {
             registry.sessions.keys().for_each(|session| registry.tell_watchers(*session));

@@ -25,7 +25,7 @@ impl RegistryActor {
         ask: Option<PendingAsk>,
         ctx: &mut Context<Self>,
     ) {
-        let policy = super::restart_policy(&self.around.config);
+        let policy = super::restart_policy(&self.around.config.now());
         let record = Record::new(policy, self.around.clock.now());
         let entry = Entry {
             actor: Stage::Waking(ask.into_iter().collect()),
@@ -122,7 +122,7 @@ impl RegistryActor {
 
     /// Why a new session is refused before anything is stored, if it is.
     fn refuse_new(&mut self) -> Option<Refusal> {
-        let limit = self.around.config.sessions.max_live;
+        let limit = self.around.config.now().sessions.max_live;
         if self.is_draining() {
             Some(Refusal::Draining)
         } else if self.has_place() {
@@ -172,11 +172,9 @@ async fn create(
         Err(StoreError::Unknown) => {}
         Err(error) => return Err(error.into()),
     }
-    let agent = around
-        .config
-        .agents
-        .get(&new.agent)
-        .ok_or_else(|| Refusal::UnknownAgent(new.agent.clone()))?;
+    let config = around.config.now();
+    let agent =
+        config.agents.get(&new.agent).ok_or_else(|| Refusal::UnknownAgent(new.agent.clone()))?;
     let cwd = launch::working_directory(agent, new.cwd.as_deref())?;
     launch::check_env(agent, &new.env)?;
     // What is wrong with the call is told before what it has to wait for.
@@ -197,7 +195,7 @@ async fn create(
     });
     let first = new.message.clone().map(|(id, content)| (id, content, new.by.clone()));
     let drafts = first_events(&mut session, first);
-    let limit = around.config.store.max_event_bytes;
+    let limit = around.config.now().store.max_event_bytes;
     let events = drafts.iter().map(|draft| LogEntry::new(draft, limit)).collect();
     match log.create(StoreCreate { session, events, accept }).await? {
         Created::New { head } => {
@@ -239,11 +237,12 @@ impl Handler<Create> for RegistryActor {
         let reserved = refusal.is_none();
         self.live += usize::from(reserved);
         let around = self.around.clone();
-        let session = new.id;
+        let (session, agent, by) = (new.id, new.agent.clone(), new.by.clone());
         let created = async move { create(&around, new, refusal).await };
         ctx.spawn(created.into_actor(self).map(move |created, registry, ctx| {
             registry.live -= usize::from(reserved);
             if created.as_ref().is_ok_and(|created| created.is_new) {
+                log::info!(session:%, agent, by; "a session was created");
                 if !registry.sessions.contains_key(&session) {
                     registry.wake(session, None, ctx);
                 }

@@ -12,7 +12,7 @@ fn agent() -> Agent {
         protocol: Protocol::Acp,
         command: "agent".into(),
         args: Vec::new(),
-        env: BTreeMap::new(),
+        env: Default::default(),
         env_allow: Vec::new(),
         cwd: None,
         cwd_allow: Vec::new(),
@@ -144,7 +144,7 @@ fn a_child_gets_little_of_the_servers_environment_and_none_of_its_secrets() {
 #[test]
 fn the_session_goes_before_the_profile_and_the_profile_before_the_server() {
     let agent = Agent {
-        env: env(&[("LANG", "profile"), ("PATH", "profile"), ("SEAWALL_X", "no")]),
+        env: env(&[("LANG", "profile"), ("PATH", "profile"), ("SEAWALL_X", "no")]).into(),
         env_allow: vec!["LANG".into(), "SEAWALL_Y".into()],
         ..agent()
     };

@@ -264,7 +264,9 @@ impl Writer {
     /// The callers handle the error; the log says once that it began, and once that it is over.
     fn report(&mut self, result: &Result<(), StoreError>) {
         match result {
-            Err(error) if !self.is_failing => log::error!("the log cannot be written: {error}"),
+            Err(error) if !self.is_failing => {
+                log::error!(error:%; "the log cannot be written");
+            }
             Ok(()) if self.is_failing => log::info!("the log can be written again"),
             _ => {}
         }
@@ -325,7 +327,7 @@ impl Writer {
     fn sweep(&mut self) {
         self.sweep_due = sweep::portion(&self.conn).unwrap_or_else(|error| {
             // The next deletion, or the next start, tries again.
-            log::warn!("what deleted sessions left behind cannot be removed now: {error}");
+            log::warn!(error:%; "what deleted sessions left behind cannot be removed now");
             false
         });
     }
@@ -335,14 +337,14 @@ impl Writer {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         // Nothing is lost by a checkpoint that fails: what it would have copied stays in the write-ahead log.
         if let Err(error) = self.conn.query_row(&sql, [], |_| Ok(())) {
-            log::warn!("the write-ahead log cannot be copied into the database now: {error}");
+            log::warn!(error:%; "the write-ahead log cannot be copied into the database now");
         }
     }
 
     fn finish(mut self) {
         self.checkpoint("TRUNCATE");
         if let Err((_, error)) = self.conn.close() {
-            log::warn!("the database does not close: {error}");
+            log::warn!(error:%; "the database does not close");
         }
     }
 }

@@ -3,13 +3,13 @@
 
 use super::*;
 use crate::{
-    config::Config,
+    config::{Config, Role, Token},
     domain::{Body, ConnectionId, Draft, Session, SessionId, Timestamp, event::OutputStream},
-    registry::Registry,
     store::{Append, Create, Entry, EventLog, memory::MemoryLog},
     wire::sse::Decoder,
 };
 use futures_util::{FutureExt, StreamExt};
+use sha2::{Digest, Sha256};
 use std::pin::Pin;
 use tokio::sync::Notify;
 
@@ -49,18 +49,16 @@ struct Reader {
 impl Reader {
     /// A stream of these sessions, each after its cursor.
     async fn open(log: Arc<MemoryLog>, sessions: &[(u128, u64)]) -> Self {
-        let config = Arc::new(Config::from_texts(None, []).unwrap());
+        let config = Config::from_texts(None, []).unwrap();
         let clock = crate::clock::Clock::manual(Timestamp::from_millis(0));
-        let app = web::Data::new(App::new(
-            log.clone(),
-            Registry::new(),
-            config,
-            clock,
-            Arc::default(),
-            Arc::default(),
-            None,
-            crate::http::auth::CookieKey::ANY,
-        ));
+        let token = Token {
+            name: "ann".into(),
+            role: Role::Viewer,
+            sha256: Sha256::digest("secret").into(),
+            agents: None,
+        };
+        let app = web::Data::new(App::alone(log.clone(), config, clock, Some(token)));
+        let viewer = app.access().tokens.find("secret").cloned().unwrap();
         let notify = Arc::new(Notify::new());
         let (mut places, mut followed) = (Vec::new(), Vec::new());
         for &(number, cursor) in sessions {
@@ -72,7 +70,7 @@ impl Reader {
         let id = ConnectionId::from_uuid(uuid::Uuid::from_u128(9));
         let now = app.clock.now();
         let connection = Arc::new(Connection::new(id, "ann".into(), None, followed, notify, now));
-        let follower = Follower::new(app, connection.clone(), places, Vec::new(), None);
+        let follower = Follower::new(app, viewer, connection.clone(), places, Vec::new(), None);
         let stream = Box::pin(follower.into_stream());
         Self { stream, decoder: Decoder::new(1 << 20), connection }
     }
