@@ -80,6 +80,34 @@ fn a_session_that_nobody_watches_for_two_days_is_closed() {
 }
 
 #[test]
+fn hearing_again_that_nobody_watches_puts_nothing_off() {
+    Script::active()
+        .watchers(0, 0)
+        .after(secs(100))
+        .quiet()
+        .watchers(0, 0)
+        .after(secs(TIMEOUT - 101))
+        .then("")
+        .after(secs(1))
+        .then("CLOSING detach_timeout");
+}
+
+#[test]
+fn the_detach_timeout_counts_from_the_leaving_of_a_suspended_watcher() {
+    Script::active()
+        .watchers(0, 1)
+        .quiet()
+        .after(secs(100))
+        .watchers(0, 0)
+        .after(secs(20))
+        .then("DETACHED")
+        .after(secs(TIMEOUT - 21))
+        .then("")
+        .after(secs(1))
+        .then("CLOSING detach_timeout");
+}
+
+#[test]
 fn restarts_do_not_put_the_detach_timeout_off() {
     Script::active()
         .watchers(0, 0)
