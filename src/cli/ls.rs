@@ -6,7 +6,7 @@ use super::{
     words::{ago, doing},
 };
 use crate::{
-    client::{Client, ListChange, SessionFilter, StreamItem, StreamRequest},
+    client::{Client, ClientError, ListChange, SessionFilter, StreamItem, StreamRequest},
     clock::Clock,
     domain::{SessionId, State, Timestamp},
     wire::api::SessionView,
@@ -39,7 +39,7 @@ Examples:
   seawall ls -q tests --json | jq -r .id";
 
 /// How many sessions to list at most.
-pub(super) const LISTED: usize = 1000;
+const LISTED: usize = 1000;
 
 pub(super) fn parse_state(text: &str) -> Result<State, String> {
     text.to_ascii_uppercase().parse()
@@ -49,28 +49,39 @@ pub(super) async fn run(client: &Client, output: &Output, options: &Ls) -> anyho
     if options.watch {
         return watch(client, output, options).await;
     }
-    let mut filter = SessionFilter {
+    let filter = SessionFilter {
         state: options.state,
         agent: options.agent.clone(),
         text: options.query.clone(),
-        limit: Some(200),
-        cursor: None,
+        ..SessionFilter::default()
     };
-    let mut sessions = Vec::new();
+    let page = async |filter: &SessionFilter| {
+        client.sessions(filter).await.map(|page| (page.sessions, page.next_cursor))
+    };
+    show(output, &all(output, filter, page).await?)
+}
+
+/// Page after page of sessions, up to [`LISTED`].
+pub(super) async fn all<T>(
+    output: &Output,
+    mut filter: SessionFilter,
+    page: impl AsyncFn(&SessionFilter) -> Result<(Vec<T>, Option<String>), ClientError>,
+) -> Result<Vec<T>, ClientError> {
+    filter.limit = Some(200);
+    let mut all = Vec::new();
     loop {
-        let page = client.sessions(&filter).await?;
-        sessions.extend(page.sessions);
-        filter.cursor = page.next_cursor;
+        let (sessions, next) = page(&filter).await?;
+        all.extend(sessions);
+        filter.cursor = next;
         if filter.cursor.is_none() {
-            break;
+            return Ok(all);
         }
-        if sessions.len() >= LISTED {
+        if all.len() >= LISTED {
             output
                 .remark("only the newest are listed; narrow the list with --state, --agent or -q");
-            break;
+            return Ok(all);
         }
     }
-    show(output, &sessions)
 }
 
 fn show(output: &Output, sessions: &[SessionView]) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use super::{Filter, show::rows};
 use crate::{
     cli::{
-        ls::LISTED,
+        ls,
         output::Output,
         session_id::abbreviation,
         show as plain,
@@ -18,21 +18,11 @@ use crate::{
 
 pub(super) async fn list(server: &Admin, output: &Output, filter: Filter) -> anyhow::Result<()> {
     let Filter { state, agent, query } = filter;
-    let mut filter = SessionFilter { state, agent, text: query, limit: Some(200), cursor: None };
-    let mut sessions = Vec::new();
-    loop {
-        let page = server.sessions(&filter).await?;
-        sessions.extend(page.sessions);
-        filter.cursor = page.next_cursor;
-        if filter.cursor.is_none() {
-            break;
-        }
-        if sessions.len() >= LISTED {
-            output
-                .remark("only the newest are listed; narrow the list with --state, --agent or -q");
-            break;
-        }
-    }
+    let filter = SessionFilter { state, agent, text: query, ..SessionFilter::default() };
+    let page = async |filter: &SessionFilter| {
+        server.sessions(filter).await.map(|page| (page.sessions, page.next_cursor))
+    };
+    let sessions = ls::all(output, filter, page).await?;
     if output.json {
         return Ok(sessions.iter().try_for_each(|session| output.object(session))?);
     }
