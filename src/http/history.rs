@@ -46,7 +46,8 @@ pub(super) struct HistoryQuery {
     before: Option<u64>,
     #[param(minimum = 1, maximum = 1000, default = 200)]
     limit: Option<u64>,
-    /// Only events of these types, with commas between.
+    /// Only events of these types, 1 to 64 with commas between.
+    #[param(pattern = "^[^,]+(,[^,]+){0,63}$")]
     pub(super) types: Option<String>,
 }
 

@@ -1,9 +1,11 @@
 //! The OpenAPI documents, made from the handlers' own types. It describes and decides nothing.
 
 mod admin;
+mod bodies;
 mod streams;
 
 pub(super) use admin::serve_admin;
+use bodies::Bodies;
 
 use super::{App, control, history, login, messages, sessions};
 use crate::wire::problem::{ErrorCode, Problem};
@@ -31,7 +33,7 @@ use utoipa::{
         streams::sessions, streams::session, streams::list, streams::suspend,
     ),
     components(schemas(Problem, ErrorCode)),
-    modifiers(&Bearer, &Cookie),
+    modifiers(&Bearer, &Cookie, &Bodies),
     security(("bearer" = []), ("cookie" = []))
 )]
 struct Document;

@@ -86,8 +86,9 @@ pub(super) async fn page(
     query: ListQuery,
 ) -> Result<(Vec<Stored>, Option<String>), Failure> {
     let limit = query::limit(query.limit, PAGE, 1..=PAGE_MAX)?;
-    if query.q.as_ref().is_some_and(|text| text.len() > SEARCH_MAX) {
-        return Err(Failure::invalid_query(format!("q: may have at most {SEARCH_MAX} bytes")));
+    if query.q.as_ref().is_some_and(|text| text.chars().count() > SEARCH_MAX) {
+        let detail = format!("q: may have at most {SEARCH_MAX} characters");
+        return Err(Failure::invalid_query(detail));
     }
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let asked = SessionQuery {

@@ -234,6 +234,7 @@ pub struct ConfigValue {
 #[serde(deny_unknown_fields)]
 pub struct MakeBackup {
     /// A file name below `store.backup_dir`.
+    #[schema(min_length = 1, max_length = 100, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
     pub name: String,
 }
 

@@ -8,7 +8,10 @@ use crate::domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
 /// `POST /v1/sessions`
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -22,7 +25,7 @@ pub struct CreateSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 200)]
     pub title: Option<String>,
-    /// Only keys that the profile allows; stored, so not for secrets.
+    /// Only keys that the profile allows, 64 at most; stored, so not for secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,13 +37,11 @@ pub struct CreateSession {
 }
 
 /// `POST /v1/sessions/{id}/messages`: `content` or `text`, not both.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendMessage {
-    #[schema(value_type = String, min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
     pub message_id: MessageId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 64)]
     pub content: Option<Vec<ContentBlock>>,
     /// The same as one text block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +49,43 @@ pub struct SendMessage {
     /// Goes before all that waits, and cancels the running turn first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupt: bool,
+}
+
+/// [`SendMessage`] as it is described. It is not read so: an untagged enum would not say where a fault is.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is there to be described")]
+enum MessageFields {
+    Content {
+        #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
+        message_id: String,
+        #[schema(min_items = 1, max_items = 64)]
+        content: Vec<ContentBlock>,
+        /// Goes before all that waits, and cancels the running turn first.
+        #[schema(required = false)]
+        interrupt: bool,
+    },
+    Text {
+        #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
+        message_id: String,
+        /// The same as one text block.
+        text: String,
+        /// Goes before all that waits, and cancels the running turn first.
+        #[schema(required = false)]
+        interrupt: bool,
+    },
+}
+
+impl PartialSchema for SendMessage {
+    fn schema() -> RefOr<Schema> {
+        MessageFields::schema()
+    }
+}
+
+impl ToSchema for SendMessage {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        MessageFields::schemas(schemas);
+    }
 }
 
 /// The answer to a send, given after the commit.
@@ -216,7 +254,7 @@ pub enum AnswerQuestion {
 #[serde(deny_unknown_fields)]
 struct QuestionFields {
     outcome: QuestionWord,
-    answers: Option<serde_json::Value>,
+    answers: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Deserialize)]
@@ -231,7 +269,9 @@ impl TryFrom<QuestionFields> for AnswerQuestion {
 
     fn try_from(fields: QuestionFields) -> Result<Self, Self::Error> {
         match (fields.outcome, fields.answers) {
-            (QuestionWord::Answered, Some(answers)) => Ok(Self::Answered { answers }),
+            (QuestionWord::Answered, Some(answers)) => {
+                Ok(Self::Answered { answers: answers.into() })
+            }
             (QuestionWord::Answered, None) => Err("answers: is missing; `answered` needs it"),
             (QuestionWord::Cancelled, None) => Ok(Self::Cancelled),
             (QuestionWord::Cancelled, Some(_)) => Err("answers: must not stand beside `cancelled`"),

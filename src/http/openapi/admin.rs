@@ -1,6 +1,6 @@
 //! The document of the admin listener, and what of it the public one's has too where `server.admin_api` says so.
 
-use super::{Bearer, Problem};
+use super::{Bearer, Problem, bodies::Bodies};
 use crate::http::{
     App,
     admin::{
@@ -26,7 +26,7 @@ use utoipa::OpenApi;
         config::show, config::reload, config::log,
     ),
     components(schemas(Problem, super::ErrorCode)),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Bodies),
     security(("bearer" = []))
 )]
 pub(super) struct Document;
