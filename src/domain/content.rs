@@ -37,6 +37,7 @@ pub enum ContentBlock {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
         size: Option<u64>,
     },
     Resource {

@@ -41,8 +41,10 @@ pub(super) async fn events(
 #[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
     /// Events after this seq.
+    #[param(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
     after: Option<u64>,
     /// The last events before this seq. Not together with `after`.
+    #[param(format = "uint64", maximum = 18_446_744_073_709_551_615_u64)]
     before: Option<u64>,
     #[param(minimum = 1, maximum = 1000, default = 200)]
     limit: Option<u64>,

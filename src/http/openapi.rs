@@ -245,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn bodies_are_described_as_they_are_read() {
+        let document: Value = serde_json::from_slice(&document(false)).unwrap();
+        let schemas = &document["components"]["schemas"];
+        for name in ["SendMessage", "ContentBlock", "AnswerPermission", "AnswerQuestion"] {
+            for variant in schemas[name]["oneOf"].as_array().unwrap() {
+                assert_eq!(variant["additionalProperties"], false, "{name}: {variant}");
+            }
+        }
+        let body = |call: &str| {
+            let path = format!("/v1/sessions/{{id}}/{call}");
+            document["paths"][path]["post"]["requestBody"]["required"].clone()
+        };
+        assert_eq!(["interrupt", "stop", "resume"].map(body), [false, false, false]);
+        assert_eq!(body("messages"), true);
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         fn visit(value: &Value, found: &mut BTreeSet<String>) {
             match value {
