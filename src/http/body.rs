@@ -134,6 +134,10 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], is_json: bool) -> Result<T, Failure
         let detail = "the body must be JSON, with `Content-Type: application/json`";
         return Err(Failure::new(ErrorCode::UnsupportedMediaType, detail));
     }
+    // Else a list would be taken for the fields in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Failure::invalid_body("expected an object with named fields, found a list"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| Failure::unreadable(ErrorCode::InvalidBody, &error))?;
@@ -146,7 +150,9 @@ mod tests {
     use super::*;
     use crate::{
         domain::Timestamp,
-        wire::api::{AnswerPermission, AnswerQuestion, CreateSession, RenameSession, SendMessage},
+        wire::api::{
+            AnswerPermission, AnswerQuestion, CreateSession, Empty, RenameSession, SendMessage,
+        },
     };
     use futures_util::stream;
 
@@ -175,6 +181,9 @@ mod tests {
         );
         check::<SendMessage>(r#"{"message_id":"a"} x"#, "trailing characters at line 1 column 20");
         check::<RenameSession>("{}", "missing field `title` at line 1 column 2");
+        let list = "expected an object with named fields, found a list";
+        check::<Empty>(" []", list);
+        check::<SendMessage>(r#"["a",null,"hi"]"#, list);
     }
 
     #[test]
@@ -192,6 +201,10 @@ mod tests {
         check::<AnswerQuestion>(
             r#"{"outcome":"answered"}"#,
             "answers: is missing; `answered` needs it",
+        );
+        check::<AnswerQuestion>(
+            r#"{"outcome":"answered","answers":5}"#,
+            "answers: invalid type: integer `5`, expected a map at line 1 column 33",
         );
     }
 
