@@ -17,6 +17,7 @@ mod hanging;
 mod house;
 mod logs;
 mod lost_replies;
+mod memory;
 mod permissions;
 mod process;
 mod proxy;

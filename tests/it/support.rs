@@ -3,6 +3,7 @@
 
 mod crashed;
 mod disk;
+mod held;
 mod left;
 mod narrow;
 mod proxy;
@@ -14,6 +15,7 @@ mod stored;
 mod tls;
 
 pub(crate) use disk::Disk;
+pub(crate) use held::Held;
 pub(crate) use left::*;
 pub(crate) use proxy::*;
 pub(crate) use random::{Random, size};

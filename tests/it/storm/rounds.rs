@@ -12,21 +12,6 @@ const CONFIG: &str = "[sessions]\nmax_live = 10000\nclose_grace = \"1s\"\n";
 /// The growth of the resident memory that is no leak, in KiB.
 const GROWTH: u64 = 5 * 1024;
 
-struct Held {
-    descriptors: usize,
-    resident_kib: u64,
-}
-
-fn held(pid: u32) -> Held {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
-    let resident = line.split_whitespace().nth(1).expect("a number");
-    Held {
-        descriptors: fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count(),
-        resident_kib: resident.parse().expect("a number"),
-    }
-}
-
 /// The server's children, zombies among them.
 fn children(pid: u32) -> usize {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
@@ -55,15 +40,15 @@ async fn children_that_fork_come_and_go_and_leave_nothing_in_the_server_or_besid
     let quiet = || children(server.pid()) == 0 && processes_in(server.folder.path()).is_empty();
     let is_quiet = "no child, no zombie and no orphan is left";
     eventually(is_quiet, quiet);
-    let before = held(server.pid());
+    let before = Held::of(server.pid());
     for _ in 0..rounds {
         round(&server).await;
     }
     eventually(is_quiet, quiet);
     eventually("the descriptors are as before", || {
-        held(server.pid()).descriptors <= before.descriptors
+        Held::of(server.pid()).descriptors <= before.descriptors
     });
-    let after = held(server.pid());
+    let after = Held::of(server.pid());
     eprintln!(
         "{rounds} rounds: {} descriptors, then {}; {} KiB, then {}",
         before.descriptors, after.descriptors, before.resident_kib, after.resident_kib
