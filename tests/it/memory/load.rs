@@ -4,12 +4,12 @@
 use crate::support::*;
 use serde_json::{Value, json};
 
-/// What a day's work takes a day for is to happen in every minute.
-pub(super) const OFTEN: &str =
+/// Events of the sessions that stay are removed, or the log would grow; agents that died are back at once.
+pub(super) const CONFIG: &str =
     "[store]\nretention_events = 500\n[supervision]\nbackoff_min = \"10ms\"\n";
 
-/// The same with one value changed, for a reload.
-const OTHER: &str = "[streams]\nheartbeat = \"19s\"\n[store]\nretention_events = 500\n[supervision]\nbackoff_min = \"10ms\"\n";
+/// With this behind it, a configuration that is another at a reload.
+const CHANGED: &str = "[streams]\nheartbeat = \"19s\"\n";
 
 /// What the sessions that stay are asked, in turn.
 const PROMPTS: [&str; 5] = ["hello", "tool", "think", "plan", "flood 100"];
@@ -22,6 +22,7 @@ pub(super) struct Load<'a> {
 
 impl<'a> Load<'a> {
     pub(super) async fn start(server: &'a Process) -> Self {
+        fill_caches(server).await;
         let mut lasting = Vec::new();
         for agent in ["demo", "demo", "cat"] {
             lasting.push(Lasting { id: server.create(agent).await, place: String::new() });
@@ -39,8 +40,8 @@ impl<'a> Load<'a> {
         tokio::join!(
             first.turn(server, number),
             async {
-                // Nobody watches it for most of the time, so that it is detached and what it missed is a gap.
-                if number % 10 == 0 {
+                // Its reader is away for most of the time, and what it missed is a gap.
+                if number.is_multiple_of(10) {
                     second.turn(server, number).await;
                 } else {
                     server.send(&second.id, &format!("m{number}"), "flood 50").await;
@@ -53,6 +54,26 @@ impl<'a> Load<'a> {
             administration(server, number),
             browser(server),
         );
+    }
+}
+
+/// Has so much written and read that the database's caches, which have a bound, are full before anything is measured.
+async fn fill_caches(server: &Process) {
+    let lines = vec!["x".repeat(4096); 50].join("\n");
+    for _ in 0..3 {
+        let id = server.create("cat").await;
+        let mut log = server.follow(&id).await;
+        for message in ["m1", "m2", "m3", "m4"] {
+            server.send(&id, message, &lines).await;
+        }
+        server.send(&id, "last", "end").await;
+        log.events_until(|event| event["data"]["text"] == "end").await;
+        server.stop_session(&id, json!({})).await;
+        // Small pages, or what they take for a moment would be free for a leak to hide in. Each may be another thread's.
+        for after in (0..200).chain(0..200).step_by(5) {
+            let path = format!("/v1/sessions/{id}/events?after={after}&limit=10");
+            server.get(&path).await.expect(200);
+        }
     }
 }
 
@@ -191,7 +212,8 @@ async fn administration(server: &Process, number: usize) {
     admin.post("/admin/sync", Value::Null).await.expect(200);
     let filter = json!({ "filter": "warn,seawall::registry=info" });
     admin.call(admin.request("PUT", "/admin/log").json(&filter)).await.expect(200);
-    configure(server.folder.path(), if number % 2 == 0 { OTHER } else { OFTEN });
+    let changed = if number.is_multiple_of(2) { CHANGED } else { "" };
+    configure(server.folder.path(), &format!("{CONFIG}{changed}"));
     let reloaded = admin.post("/admin/reload", Value::Null).await.expect(200);
     assert_eq!(reloaded["changed"], json!(["streams.heartbeat"]));
 }

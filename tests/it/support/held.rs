@@ -5,6 +5,8 @@ use std::fs;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     pub(crate) resident_kib: u64,
+    /// Without the pages of files, its own program's above all, which the kernel takes away and brings back as it likes.
+    pub(crate) anonymous_kib: u64,
     pub(crate) descriptors: usize,
     pub(crate) threads: u64,
 }
@@ -19,6 +21,7 @@ impl Held {
         };
         Self {
             resident_kib: number("VmRSS:"),
+            anonymous_kib: number("RssAnon:"),
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count(),
             threads: number("Threads:"),
         }
