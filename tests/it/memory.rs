@@ -7,7 +7,7 @@ mod samples;
 use crate::support::{Held, Process};
 use load::Load;
 use samples::{Samples, median};
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 /// Rounds of a run of all tests, and how many of them are warm-up: caches fill, threads start.
 const ROUNDS: usize = 30;
@@ -29,10 +29,10 @@ const JUDGED: Duration = Duration::from_secs(30 * 60);
 /// How long the run is to take: `SEAWALL_MEMORY_MINUTES`; None in a run of all tests.
 fn duration() -> Option<Duration> {
     let minutes = std::env::var("SEAWALL_MEMORY_MINUTES").ok()?;
-    let number: u64 = minutes.parse().unwrap_or_else(|_| {
-        panic!("SEAWALL_MEMORY_MINUTES={minutes} is not a number");
-    });
-    Some(Duration::from_secs(number * 60))
+    let number: NonZeroU32 = minutes
+        .parse()
+        .unwrap_or_else(|_| panic!("SEAWALL_MEMORY_MINUTES={minutes} is no number of minutes"));
+    Some(number.get() * Duration::from_secs(60))
 }
 
 #[tokio::test]
