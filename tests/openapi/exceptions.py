@@ -11,7 +11,8 @@ DECIMAL = r"(\S+: )?invalid type: floating point `\d+\.0`, expected u64"
 
 REASONS = {
     # Which profiles there are, and what each of them allows, is the configuration's.
-    "POST /v1/sessions": ["there is no agent profile", "cwd:", "env:", DECIMAL],
+    # The id of a session that was deleted is not given out again.
+    "POST /v1/sessions": ["there is no agent profile", "cwd:", "env:", "the session was deleted;", DECIMAL],
     "POST /v1/sessions/{id}/messages": [DECIMAL],
     "POST /v1/sessions/{id}/stop": [DECIMAL],
     # A cursor must be one that we gave.
