@@ -273,3 +273,18 @@ async fn random_bytes_do_no_harm() {
     server.with_token(Some(ADMIN)).get("/v1/sessions").await.expect(200);
     assert!(!server.log().contains("panic"), "{}", server.log());
 }
+
+#[tokio::test]
+async fn malformed_requests_leave_nothing_in_the_log() {
+    let server = Process::start(&tokens()).await;
+    let before = server.log();
+    for nonsense in ["\0\0\0\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\n:\r\n\r\n"] {
+        exchange(&server, nonsense.as_bytes()).await;
+    }
+    // A line about something else, behind which none of theirs would come.
+    let id = server.with_token(Some(ADMIN)).create("cat").await;
+    crate::support::eventually("the session is told of", || server.log().contains(&id));
+    let log = server.log();
+    let mut lines = log.strip_prefix(&before).expect("it only grows").lines();
+    assert!(lines.all(|line| line.contains(&id)), "{log}");
+}
