@@ -10,8 +10,8 @@ use samples::{Samples, median};
 use std::{num::NonZeroU32, time::Duration};
 
 /// Rounds of a run of all tests, and how many of them are warm-up: caches fill, threads start.
-const ROUNDS: usize = 30;
-const WARM_UP: usize = 10;
+const ROUNDS: usize = 20;
+const WARM_UP: usize = 8;
 
 /// The growth of the memory in so few rounds that is no leak, in KiB.
 const GROWTH: u64 = 5 * 1024;
@@ -19,9 +19,9 @@ const GROWTH: u64 = 5 * 1024;
 /// The part of a long run that is warm-up: ten minutes of an hour.
 const WARM_UP_PART: u32 = 6;
 
-/// In MiB an hour. That has more than ten thousand rounds, each with two sessions and a dozen streams that come and go:
-/// an entry that a table keeps of each is more than this.
-const SLOPE_MAX: f64 = 4.0;
+/// In MiB an hour, which has some ten thousand rounds, each with two sessions and a dozen streams that come and go: an
+/// entry that a table keeps of each session is more than this.
+const SLOPE_MAX: f64 = 2.0;
 
 /// In a shorter run, what a server wavers by would be a slope.
 const JUDGED: Duration = Duration::from_secs(30 * 60);
