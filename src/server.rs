@@ -30,7 +30,7 @@ use crate::{
     session::surroundings::Surroundings,
     store::{
         EventLog, StoreError,
-        sqlite::{OpenError, SqliteLog, SqliteOptions},
+        sqlite::{OpenError, RECENT_BYTES, SqliteLog, SqliteOptions},
     },
     supervise::pulse::Pulse,
     supervisor::{Arbiters, Supervisor, TakeDown},
@@ -261,6 +261,7 @@ fn open_store(config: &Config, data: &Path) -> Result<Arc<dyn EventLog>, StartEr
         durability: config.store.durability,
         readers: STORE_READERS,
         queue: STORE_QUEUE,
+        recent_bytes: RECENT_BYTES,
     };
     Ok(Arc::new(SqliteLog::open(&options)?))
 }

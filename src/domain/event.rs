@@ -309,17 +309,19 @@ impl Draft {
 /// `{"session_id":"<36>","seq":<20>,`
 const LINE_HEAD_MAX: usize = 16 + 36 + 8 + 20 + 1;
 
-/// So much of a line holds its `ts`: after the head comes `"run":<10>,"ts":"<24>"`.
-pub const LINE_TIMESTAMP_END: usize = LINE_HEAD_MAX + 17 + 32;
-
 impl EncodedDraft {
     /// The line of the event: one JSON object, without a line end.
     pub fn line(&self, session: SessionId, seq: Seq) -> Vec<u8> {
-        use std::io::Write;
-        let mut line = Vec::with_capacity(LINE_HEAD_MAX + self.0.len());
-        write!(line, "{{\"session_id\":\"{session}\",\"seq\":{seq},").expect("a Vec takes all");
-        line.extend_from_slice(&self.0);
+        let mut line = Vec::with_capacity(self.len());
+        self.write_line(session, seq, &mut line);
         line
+    }
+
+    /// The same, behind what `to` has.
+    pub fn write_line(&self, session: SessionId, seq: Seq, to: &mut Vec<u8>) {
+        use std::io::Write;
+        write!(to, "{{\"session_id\":\"{session}\",\"seq\":{seq},").expect("a Vec takes all");
+        to.extend_from_slice(&self.0);
     }
 
     /// The bytes that the event will take in the log, less at most 30 for its number.
@@ -334,9 +336,19 @@ impl EncodedDraft {
 
 /// When a stored event happened. None: the line is not one that [`EncodedDraft::line`] wrote.
 pub fn line_timestamp(line: &[u8]) -> Option<Timestamp> {
-    // The field stands in the head, before any text of somebody else's.
-    let head = String::from_utf8_lossy(&line[..line.len().min(LINE_TIMESTAMP_END)]);
-    head.split_once("\"ts\":\"")?.1.split_once('"')?.0.parse().ok()
+    line_field(line, b"\"ts\":\"")?.parse().ok()
+}
+
+/// The type of a stored event. None: the line is not one that [`EncodedDraft::line`] wrote.
+pub fn line_type(line: &[u8]) -> Option<&str> {
+    line_field(line, b"\"type\":\"")
+}
+
+/// A field of a line's head, which stands before any text of somebody else's: the first one of its name.
+fn line_field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a str> {
+    let start = memchr::memmem::find(line, name)? + name.len();
+    let value = &line[start..];
+    str::from_utf8(&value[..memchr::memchr(b'"', value)?]).ok()
 }
 
 /// Cuts the longest strings below `data` until `excess` bytes of JSON are gone, and marks `data` as truncated.
@@ -432,6 +444,8 @@ mod tests {
             let line = draft(body.clone()).encode(1 << 20).line(session(), Seq(1));
             let value: Value = serde_json::from_slice(&line).unwrap();
             assert_eq!(value["type"], body.type_name());
+            assert_eq!(line_type(&line), Some(body.type_name()));
+            assert_eq!(line_timestamp(&line), Some(Timestamp::from_millis(1_795_422_001_123)));
         }
     }
 

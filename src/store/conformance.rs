@@ -14,7 +14,7 @@ mod writes;
 use super::{
     EventLog,
     memory::MemoryLog,
-    sqlite::{Durability, SqliteLog, SqliteOptions},
+    sqlite::{Durability, RECENT_BYTES, SqliteLog, SqliteOptions},
 };
 use std::{ops::Deref, path::Path, sync::Arc};
 use tempfile::TempDir;
@@ -22,7 +22,8 @@ use tempfile::TempDir;
 /// A backend under test.
 pub(super) enum Subject {
     Memory(Arc<MemoryLog>),
-    Sqlite(TempDir, Arc<SqliteLog>),
+    /// With how many bytes of lines wait to be packed.
+    Sqlite(TempDir, Arc<SqliteLog>, u64),
 }
 
 impl Subject {
@@ -31,23 +32,32 @@ impl Subject {
     }
 
     pub(super) fn sqlite() -> Self {
+        Self::sqlite_with(RECENT_BYTES)
+    }
+
+    /// SQLite that packs all the time: no event stays where it was committed.
+    pub(super) fn packing() -> Self {
+        Self::sqlite_with(0)
+    }
+
+    fn sqlite_with(recent_bytes: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let log = open_sqlite(folder.path());
-        Self::Sqlite(folder, log)
+        let log = open_sqlite(folder.path(), recent_bytes);
+        Self::Sqlite(folder, log, recent_bytes)
     }
 
     pub(super) fn log(&self) -> Arc<dyn EventLog> {
         match self {
             Self::Memory(log) => log.clone(),
-            Self::Sqlite(_, log) => log.clone(),
+            Self::Sqlite(_, log, _) => log.clone(),
         }
     }
 
     /// Closes the log and opens it again; one that is in memory stays as it is.
     pub(super) async fn reopen(&mut self) {
-        if let Self::Sqlite(folder, log) = self {
+        if let Self::Sqlite(folder, log, recent_bytes) = self {
             log.close().await.unwrap();
-            *log = open_sqlite(folder.path());
+            *log = open_sqlite(folder.path(), *recent_bytes);
         }
     }
 }
@@ -58,17 +68,18 @@ impl Deref for Subject {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::Memory(log) => log.as_ref(),
-            Self::Sqlite(_, log) => log.as_ref(),
+            Self::Sqlite(_, log, _) => log.as_ref(),
         }
     }
 }
 
-fn open_sqlite(folder: &Path) -> Arc<SqliteLog> {
+fn open_sqlite(folder: &Path, recent_bytes: u64) -> Arc<SqliteLog> {
     let options = SqliteOptions {
         path: folder.join("log.db"),
         durability: Durability::Full,
         readers: 2,
         queue: 1024,
+        recent_bytes,
     };
     Arc::new(SqliteLog::open(&options).unwrap())
 }
@@ -86,6 +97,12 @@ macro_rules! on_every_backend {
             $(#[tokio::test]
             async fn $law() {
                 super::$law($crate::store::conformance::Subject::sqlite()).await;
+            })*
+        }
+        mod packing {
+            $(#[tokio::test]
+            async fn $law() {
+                super::$law($crate::store::conformance::Subject::packing()).await;
             })*
         }
     };

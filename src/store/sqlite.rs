@@ -7,14 +7,18 @@
 //! ```
 
 mod backup;
+mod block;
 mod compact;
 mod error;
 mod file;
 mod gate;
 mod migrations;
 mod open;
+mod pack;
+mod page;
 mod prune;
 mod read;
+mod recent;
 mod restore;
 mod row;
 mod stage;
@@ -35,6 +39,7 @@ use crate::{
 use backup::Backups;
 use bytes::Bytes;
 use gate::{Gate, Job, Write};
+use recent::{Recent, View};
 use row::EncodedRow;
 use rusqlite::Connection;
 use std::{
@@ -60,7 +65,12 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// How many calls may wait for the writer, and as many for the readers, before the next is refused; at least one.
     pub queue: usize,
+    /// How many bytes of lines stay in the order of the commits before they are put together by session.
+    pub recent_bytes: u64,
 }
+
+/// More makes better rows of the sessions' older events; the whole is read, without its lines, when the log is opened.
+pub const RECENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The log in one SQLite file. Dropping it ends its threads after they have done what is queued.
 #[derive(Debug)]
@@ -69,6 +79,7 @@ pub struct SqliteLog {
     gate: Arc<Gate>,
     feeds: Arc<Feeds>,
     metrics: Arc<StoreMetrics>,
+    recent: Arc<Recent>,
     backups: Backups,
     /// Ends when the writer thread does.
     writer: watch::Receiver<()>,
@@ -90,13 +101,14 @@ impl SqliteLog {
     fn read<T, Q>(&self, query: Q) -> Pending<T>
     where
         T: Send + 'static,
-        Q: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        Q: FnOnce(&View<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (answer, pending) = Pending::<T>::new();
+        let recent = Arc::clone(&self.recent);
         self.gate.read(Box::new(move |conn| {
             // Who asked may have gone away while the call waited; thousands do so when a network breaks.
             if !answer.is_closed() {
-                let _ = answer.send(conn.and_then(|conn| in_one_moment(conn, query)));
+                let _ = answer.send(conn.and_then(|conn| in_one_moment(conn, &recent, query)));
             }
         }));
         pending
@@ -106,10 +118,12 @@ impl SqliteLog {
 /// Runs `query` in one read transaction: all that it sees is of the same commit.
 fn in_one_moment<T>(
     conn: &Connection,
-    query: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    recent: &Recent,
+    query: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     // The transaction is rolled back by its drop, in a panic as well, so that the connection can be used again.
-    catch_unwind(AssertUnwindSafe(|| query(&*conn.unchecked_transaction()?)))
+    let look = || query(&View::begin(&*conn.unchecked_transaction()?, recent)?);
+    catch_unwind(AssertUnwindSafe(look))
         .unwrap_or_else(|_| Err(StoreError::Unavailable("a read panicked".into())))
 }
 
@@ -157,27 +171,27 @@ impl EventLog for SqliteLog {
 
     fn page(&self, query: PageQuery) -> Pending<Page> {
         self.metrics.pages_read.add(1);
-        self.read(move |conn| read::page(conn, &query))
+        self.read(move |view| page::page(view, &query))
     }
 
     fn session(&self, session: SessionId) -> Pending<Stored> {
-        self.read(move |conn| read::stored(conn, session))
+        self.read(move |view| read::stored(view, session))
     }
 
     fn sessions(&self, query: SessionQuery) -> Pending<Vec<Stored>> {
-        self.read(move |conn| read::list(conn, &query))
+        self.read(move |view| read::list(view, &query))
     }
 
     fn message(&self, session: SessionId, message: MessageId) -> Pending<Option<Receipt>> {
-        self.read(move |conn| read::receipt(conn, read::key(conn, session)?, &message))
+        self.read(move |view| read::receipt(view, read::key(view, session)?, &message))
     }
 
     fn queued(&self, session: SessionId) -> Pending<Vec<Queued>> {
-        self.read(move |conn| read::queued(conn, session))
+        self.read(move |view| read::queued(view, session))
     }
 
     fn content(&self, session: SessionId, message: MessageId) -> Pending<Option<Bytes>> {
-        self.read(move |conn| read::content(conn, session, &message))
+        self.read(move |view| read::content(view, session, &message))
     }
 
     fn unfinished(&self) -> Pending<Unfinished> {
@@ -189,7 +203,7 @@ impl EventLog for SqliteLog {
     }
 
     fn stats(&self) -> Pending<StoreStats> {
-        self.read(read::stats)
+        self.read(|view| read::stats(view))
     }
 
     fn probe(&self) -> Pending<()> {

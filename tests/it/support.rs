@@ -22,7 +22,7 @@ pub(crate) use random::{Random, size};
 pub(crate) use signals::{configure, configured};
 pub(crate) use steer::*;
 use stored::copied_database;
-pub(crate) use stored::{StoredSession, read_database, read_tests};
+pub(crate) use stored::{StoredSession, read_database, read_tests, stored_lines};
 pub(crate) use tls::{Authority, with_tls};
 
 use bytes::Bytes;

@@ -136,12 +136,17 @@ proptest! {
     fn every_backend_gives_the_same_answers(steps in proptest::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let (mut memory, mut sqlite) = (Subject::memory(), Subject::sqlite());
+            let mut memory = Subject::memory();
+            let mut others = [Subject::sqlite(), Subject::packing()];
             for step in &steps {
-                let (one, two) = (answer(&mut memory, step).await, answer(&mut sqlite, step).await);
-                assert_eq!(one, two, "{step:?}");
+                let expected = answer(&mut memory, step).await;
+                for other in &mut others {
+                    assert_eq!(answer(other, step).await, expected, "{step:?}");
+                }
             }
-            assert_eq!(everything(&memory).await, everything(&sqlite).await);
+            for other in &others {
+                assert_eq!(everything(other).await, everything(&memory).await);
+            }
         });
     }
 }

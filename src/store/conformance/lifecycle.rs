@@ -99,8 +99,8 @@ async fn closing_keeps_what_was_handed_over_and_later_calls_are_unavailable(mut 
     assert!(log.watch(sample::id(1), Default::default()).await.is_err_and(is_unavailable));
     assert!(log.probe().await.is_err_and(is_unavailable));
     assert!(log.close().await.is_err_and(is_unavailable));
-    if let Subject::Sqlite(folder, log) = &mut subject {
-        *log = super::open_sqlite(folder.path());
+    if let Subject::Sqlite(folder, log, recent_bytes) = &mut subject {
+        *log = super::open_sqlite(folder.path(), *recent_bytes);
         assert_eq!(log.session(sample::id(1)).await.unwrap().head, Seq(101));
     }
 }

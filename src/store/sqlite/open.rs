@@ -5,7 +5,9 @@ use super::{
     backup::Backups,
     compact, file,
     gate::{Gate, Read},
-    migrations, writer,
+    migrations,
+    recent::Recent,
+    writer::{self, Shared, Writer},
 };
 use crate::{domain::StoreId, metrics::StoreMetrics};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
@@ -59,22 +61,23 @@ pub(super) fn open(options: &SqliteOptions) -> Result<SqliteLog, OpenError> {
     let store_id = prepare(&conn, version, options.durability).map_err(fault)?;
     let identity = file::Identity::of(path).map_err(|error| unreachable(path, &error))?;
 
-    let metrics = Arc::new(StoreMetrics::default());
-    let (gate, jobs, reads) = Gate::new(options.queue, Arc::clone(&metrics));
-    let (gate, feeds) = (Arc::new(gate), Arc::default());
+    let recent = Arc::new(Recent::load(&conn).map_err(fault)?);
+    let shared = Shared { recent, ..Shared::default() };
+    let (gate, jobs, reads) = Gate::new(options.queue, Arc::clone(&shared.metrics));
+    let gate = Arc::new(gate);
     let reads = Arc::new(Mutex::new(reads));
     for number in 0..options.readers.max(1) {
         let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
-        let (reads, metrics) = (Arc::clone(&reads), Arc::clone(&metrics));
+        let (reads, metrics) = (Arc::clone(&reads), Arc::clone(&shared.metrics));
         spawn(format!("log-reader-{number}"), move || read_all(&conn, &reads, &metrics))?;
     }
     let (running, ended) = watch::channel(());
-    let writer =
-        writer::Writer::new(conn, identity, jobs, Arc::clone(&feeds), Arc::clone(&metrics));
+    let writer = Writer::new(conn, identity, jobs, shared.clone(), options.recent_bytes);
     let weak_gate = Arc::downgrade(&gate);
     spawn("log-writer".into(), move || writer::run(writer, weak_gate, running))?;
     let backups = Backups::of(path.clone());
-    Ok(SqliteLog { store_id, gate, feeds, metrics, backups, writer: ended })
+    let Shared { feeds, metrics, recent } = shared;
+    Ok(SqliteLog { store_id, gate, feeds, metrics, recent, backups, writer: ended })
 }
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {

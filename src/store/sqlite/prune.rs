@@ -3,20 +3,18 @@
 
 use super::{
     super::{Pruned, Retention, StoreError},
-    read,
+    pack, page,
+    recent::{Recent, View},
     row::{Key, seq},
 };
-use crate::domain::{
-    Seq, SessionId, Timestamp,
-    event::{LINE_TIMESTAMP_END, line_timestamp},
-};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use crate::domain::{Seq, SessionId, event::line_timestamp};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 /// Sessions looked at in one portion, where nothing is to be removed.
 const SESSIONS: usize = 64;
 /// Events removed in one portion: little enough that an append that comes meanwhile hardly waits.
-const EVENTS: u64 = 256;
+const EVENTS: u64 = 1024;
 
 /// One walk over all sessions.
 #[derive(Debug)]
@@ -46,17 +44,28 @@ impl Pruning {
     }
 
     /// Goes on a little.
-    pub(super) fn portion(&mut self, conn: &Connection) -> Result<Portion, StoreError> {
+    pub(super) fn portion(
+        &mut self,
+        conn: &Connection,
+        recent: &Recent,
+    ) -> Result<Portion, StoreError> {
+        let view = View::of_writer(conn, recent);
         for _ in 0..SESSIONS {
             let Some(session) = next_session(conn, self.done)? else {
                 return Ok(Portion::Finished);
             };
-            let Some((first, floor)) = session.floor(conn, &self.retention)? else {
+            let Some((first, floor)) = session.floor(&view, &self.retention)? else {
                 self.pass(session.key);
                 continue;
             };
+            // Events are removed from packed rows alone.
+            if recent.extent(session.key, i64::MAX).is_some_and(|(first, _)| first < floor)
+                && pack::session(conn, recent, session.key)?
+            {
+                return Ok(Portion::Nothing);
+            }
             let upto = floor.min(Seq(first.0 + EVENTS));
-            remove(conn, session.key, first, upto)?;
+            remove(conn, session.key, upto)?;
             self.pruned.events += upto.0 - first.0;
             self.pruned.sessions += u64::from(!self.is_midway);
             self.is_midway = true;
@@ -95,34 +104,28 @@ impl Prunable {
     /// The first event that there is and the first one to keep; None where they are the same.
     fn floor(
         &self,
-        conn: &Connection,
+        view: &View<'_>,
         retention: &Retention,
-    ) -> rusqlite::Result<Option<(Seq, Seq)>> {
-        let Some(first) = read::first(conn, self.key)? else {
+    ) -> Result<Option<(Seq, Seq)>, StoreError> {
+        let (first, head) = page::extent(view, self.key)?;
+        if first > head {
             return Ok(None);
-        };
-        let head = read::head(conn, self.key)?;
-        let queued: Option<i64> = conn
+        }
+        let queued: Option<i64> = view
             .prepare_cached("SELECT min(id) FROM queue WHERE id BETWEEN ?1 AND ?2")?
             .query_row(self.key.events(), |row| row.get(0))?;
         let needed = self.open_from.into_iter().chain(queued.map(seq)).min();
-        let ts = |seq| timestamp(conn, self.key, seq);
+        let ts = |seq| {
+            let line = page::line(view, self.key, seq)?;
+            Ok::<_, StoreError>(line.and_then(|line| line_timestamp(&line)))
+        };
         let floor = retention.floor((first, head), needed, ts)?;
         Ok((floor > first).then_some((first, floor)))
     }
 }
 
-/// Reads no more of an event than where its time stands: it may be long.
-fn timestamp(conn: &Connection, key: Key, seq: Seq) -> rusqlite::Result<Option<Timestamp>> {
-    let head: Vec<u8> = conn
-        .prepare_cached("SELECT substr(line, 1, ?2) FROM events WHERE id = ?1")?
-        .query_row(params![key.event(seq), LINE_TIMESTAMP_END as i64], |row| row.get(0))?;
-    Ok(line_timestamp(&head))
-}
-
-fn remove(conn: &Connection, key: Key, from: Seq, upto: Seq) -> rusqlite::Result<()> {
+fn remove(conn: &Connection, key: Key, upto: Seq) -> rusqlite::Result<()> {
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-    tx.prepare_cached("DELETE FROM events WHERE id >= ?1 AND id < ?2")?
-        .execute((key.event(from), key.event(upto)))?;
+    pack::cut(&tx, key, upto)?;
     tx.commit()
 }

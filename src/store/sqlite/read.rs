@@ -2,26 +2,27 @@
 
 use super::{
     super::{
-        Line, MessageStatus, Page, PageFrom, PageQuery, Receipt, SessionQuery, StoreError,
-        StoreStats, Stored, Unfinished,
+        MessageStatus, Receipt, SessionQuery, StoreError, StoreStats, Stored, Unfinished,
     },
+    page,
+    recent::View,
     row::{EncodedRow, Key, seq},
 };
-use crate::domain::{MessageId, Seq, SessionId, State, session::Queued};
+use crate::domain::{MessageId, SessionId, State, session::Queued};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A row with its head, floor and queue. The keys are those of [`Key::events`].
+/// A row with its packed events' ends and its queue. The keys are those of [`Key::events`].
 macro_rules! stored_where {
     ($condition:literal) => {
         concat!(
             "SELECT row,
-                (SELECT id FROM events WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff
-                    ORDER BY id DESC LIMIT 1),
-                (SELECT id FROM events WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff
+                (SELECT id FROM packed WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff
                     ORDER BY id LIMIT 1),
+                (SELECT id + count - 1 FROM packed WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff
+                    ORDER BY id DESC LIMIT 1),
                 (SELECT count(*) FROM queue WHERE id BETWEEN k << 32 AND k << 32 | 0xffffffff),
                 k, id
             FROM sessions WHERE ",
@@ -33,11 +34,13 @@ macro_rules! stored_where {
 /// A row, or which session's cannot be read and why.
 type Decoded = Result<Stored, (SessionId, StoreError)>;
 
-fn decode_stored(row: &Row<'_>) -> rusqlite::Result<Decoded> {
-    let head = row.get::<_, Option<i64>>(1)?.map_or(Seq::ZERO, seq);
-    let first = row.get::<_, Option<i64>>(2)?.map_or(head.next(), seq);
+fn decode_stored(view: &View<'_>, row: &Row<'_>) -> rusqlite::Result<Decoded> {
+    let end = |column| row.get::<_, Option<i64>>(column).map(|id| id.map(seq));
+    let packed = end(1)?.zip(end(2)?);
     let queued = row.get(3)?;
     let key = row.get(4)?;
+    let recent = view.recent.extent(Key(i64::from(key)), view.newest);
+    let (first, head) = page::joined(packed, recent);
     let id = SessionId::from_uuid(Uuid::from_bytes(row.get(5)?));
     let decoded = EncodedRow::decode(row.get_ref(0)?.as_blob()?);
     Ok(match decoded {
@@ -60,37 +63,20 @@ pub(super) fn key(conn: &Connection, session: SessionId) -> Result<Key, StoreErr
     Err(if was_deleted { StoreError::Deleted } else { StoreError::Unknown })
 }
 
-pub(super) fn head(conn: &Connection, key: Key) -> rusqlite::Result<Seq> {
-    let newest = conn
-        .prepare_cached(
-            "SELECT id FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
-        )?
-        .query_row(key.events(), |row| row.get(0))
-        .optional()?;
-    Ok(newest.map_or(Seq::ZERO, seq))
+pub(super) fn stored(view: &View<'_>, session: SessionId) -> Result<Stored, StoreError> {
+    let key = key(view, session)?;
+    let mut statement = view.prepare_cached(stored_where!("k = ?1"))?;
+    statement.query_row([key.0], |row| decode_stored(view, row))?.map_err(|(_, error)| error)
 }
 
-pub(super) fn first(conn: &Connection, key: Key) -> rusqlite::Result<Option<Seq>> {
-    conn.prepare_cached("SELECT id FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1")?
-        .query_row(key.events(), |row| row.get(0))
-        .optional()
-        .map(|oldest| oldest.map(seq))
-}
-
-pub(super) fn stored(conn: &Connection, session: SessionId) -> Result<Stored, StoreError> {
-    let key = key(conn, session)?;
-    let mut statement = conn.prepare_cached(stored_where!("k = ?1"))?;
-    statement.query_row([key.0], decode_stored)?.map_err(|(_, error)| error)
-}
-
-pub(super) fn unfinished(conn: &Connection) -> Result<Unfinished, StoreError> {
+pub(super) fn unfinished(view: &View<'_>) -> Result<Unfinished, StoreError> {
     // A union, since an OR would read every session there is.
     let sql = stored_where!(
         "k IN (SELECT k FROM sessions WHERE state <> 'ENDED' UNION SELECT id >> 32 FROM queue)
         ORDER BY k"
     );
     let mut unfinished = Unfinished::default();
-    for row in conn.prepare_cached(sql)?.query_map([], decode_stored)? {
+    for row in view.prepare_cached(sql)?.query_map([], |row| decode_stored(view, row))? {
         match row? {
             Ok(stored) => unfinished.sessions.push(stored),
             Err(damaged) => unfinished.damaged.push(damaged),
@@ -99,7 +85,7 @@ pub(super) fn unfinished(conn: &Connection) -> Result<Unfinished, StoreError> {
     Ok(unfinished)
 }
 
-pub(super) fn list(conn: &Connection, query: &SessionQuery) -> Result<Vec<Stored>, StoreError> {
+pub(super) fn list(view: &View<'_>, query: &SessionQuery) -> Result<Vec<Stored>, StoreError> {
     // One text for every combination of filters: the order by the index is what makes a page cheap, not the filters.
     let sql = stored_where!(
         "updated_at <= :before_at AND (updated_at < :before_at OR id > :after_id)
@@ -114,7 +100,7 @@ pub(super) fn list(conn: &Connection, query: &SessionQuery) -> Result<Vec<Stored
         // Every id comes after the empty one.
         None => (i64::MAX, [].as_slice()),
     };
-    conn.prepare_cached(sql)?
+    view.prepare_cached(sql)?
         .query_map(
             named_params! {
                 ":before_at": before_at,
@@ -124,50 +110,13 @@ pub(super) fn list(conn: &Connection, query: &SessionQuery) -> Result<Vec<Stored
                 ":agents": query.agents.as_deref().map(json_array),
                 ":text": query.text.as_ref().map(|text| text.to_ascii_lowercase()),
             },
-            decode_stored,
+            |row| decode_stored(view, row),
         )?
         // Counted here and not by SQL: a row that cannot be read takes no other's place. No more are read than are taken.
         .filter_map(|row| row.map(Result::ok).transpose())
         .take(query.limit)
         .map(|row| Ok(row?))
         .collect()
-}
-
-pub(super) fn page(conn: &Connection, query: &PageQuery) -> Result<Page, StoreError> {
-    let key = key(conn, query.session)?;
-    let head = head(conn, key)?;
-    let first = first(conn, key)?.unwrap_or(head.next());
-    let ((lowest, highest), is_ascending) = match query.from {
-        PageFrom::After(seq) => ((key.event(seq).saturating_add(1), key.events().1), true),
-        PageFrom::Before(seq) => ((key.events().0, key.event(seq.min(head.next())) - 1), false),
-        PageFrom::Newest => (key.events(), false),
-    };
-    let mut statement = conn.prepare_cached(if is_ascending {
-        "SELECT id, line FROM events WHERE id BETWEEN ?1 AND ?2
-            AND (?3 IS NULL OR type IN (SELECT value FROM json_each(?3))) ORDER BY id LIMIT ?4"
-    } else {
-        "SELECT id, line FROM events WHERE id BETWEEN ?1 AND ?2
-            AND (?3 IS NULL OR type IN (SELECT value FROM json_each(?3))) ORDER BY id DESC LIMIT ?4"
-    })?;
-    let types = (!query.types.is_empty()).then(|| json_array(&query.types));
-    // One more than asked for, to learn whether there is more.
-    let limit = count(query.limit.saturating_add(1));
-    let mut rows = statement.query(params![lowest, highest, types, limit])?;
-
-    let (mut lines, mut bytes, mut has_more) = (Vec::new(), 0, false);
-    while let Some(row) = rows.next()? {
-        let line = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        bytes += line.len();
-        has_more = lines.len() == query.limit || (bytes > query.max_bytes && !lines.is_empty());
-        if has_more {
-            break;
-        }
-        lines.push(Line { seq: seq(row.get(0)?), bytes: Bytes::copy_from_slice(line) });
-    }
-    if !is_ascending {
-        lines.reverse();
-    }
-    Ok(Page { lines, first, head, has_more })
 }
 
 pub(super) fn receipt(
@@ -264,8 +213,4 @@ fn count_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 /// A list as SQL can take it in one parameter.
 fn json_array(items: &[String]) -> String {
     serde_json::to_string(items).expect("strings are JSON")
-}
-
-fn count(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,7 @@
 //! not known here. What was there before is set aside and never overwritten.
 
 use super::{
-    backup,
+    backup, migrations,
     open::{OpenError, connect, inspect, read_fault, unreachable},
 };
 use crate::domain::Timestamp;
@@ -63,7 +63,8 @@ fn copy(backup: &Path, partial: &Path) -> Result<Restored, RestoreError> {
     let fault = |error| read_fault(backup, error);
     let conn = connect(backup, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
     // An empty file would be a sound start of a log, but is nobody's backup.
-    if inspect(backup, &conn)? == 0 {
+    let version = inspect(backup, &conn)?;
+    if version == 0 {
         let detail = "it is empty".into();
         return Err(OpenError::Damaged { path: backup.to_owned(), detail }.into());
     }
@@ -71,12 +72,21 @@ fn copy(backup: &Path, partial: &Path) -> Result<Restored, RestoreError> {
     backup::copy(backup, partial)?;
     let fault = |error| read_fault(partial, error);
     let conn = connect(partial, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+    migrations::migrate(&conn, version).map_err(fault)?;
     let id = Uuid::new_v4().into_bytes();
     let changed = conn.execute("UPDATE meta SET value = ?1 WHERE name = 'store_id'", [id]);
     changed.map_err(fault)?;
     let count = |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(fault);
     let sessions = count("SELECT count(*) FROM sessions")?.unsigned_abs();
-    let events = count("SELECT count(*) FROM events")?.unsigned_abs();
+    // Runs that are packed already may still stand in both tables.
+    let events = count(
+        "SELECT coalesce(sum(last - first + 1), 0) FROM (
+            SELECT min(first) AS first, max(last) AS last FROM (
+                SELECT k, first, first + count - 1 AS last FROM recent
+                UNION ALL SELECT id >> 32, id & 0xffffffff, (id & 0xffffffff) + count - 1 FROM packed
+            ) WHERE k IN (SELECT k FROM sessions) GROUP BY k)",
+    )?
+    .unsigned_abs();
     conn.close().map_err(|(_, error)| fault(error))?;
     let file = File::open(partial).and_then(|file| file.sync_all().map(|()| file));
     let bytes = file.and_then(|file| file.metadata()).map_err(|error| unreachable(partial, &error));

@@ -40,7 +40,7 @@ impl EncodedRow {
 }
 
 /// A session's number in the tables; never given to another session, not even after a deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key(pub(super) i64);
 
 /// The highest seq that has a place in an event's key.

@@ -6,16 +6,21 @@ use super::{
         Accept, Append, Appended, Create, Created, Entry, LedgerChange, MessageStatus, StoreError,
         feed::Commit,
     },
-    read,
+    block::{Builder, Span},
+    page, read,
+    recent::{self, Recent, View},
     row::{EncodedRow, Key, SEQ_MAX},
 };
 use crate::domain::{MessageId, Seq, SessionId};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 /// How many sessions' places are remembered; beyond it all are forgotten and looked up again.
 const PLACES_MAX: usize = 16 * 1024;
+
+/// After so many bytes an append goes on in another row: a line that somebody keeps in memory keeps its row there.
+const RUN_BYTES: usize = 32 * 1024;
 
 /// Why a job was not staged.
 pub(super) enum Stop {
@@ -57,12 +62,13 @@ impl Places {
         self.0.clear();
     }
 
-    fn find(&mut self, tx: &Connection, session: SessionId) -> Result<Place, Stop> {
+    fn find(&mut self, view: &View<'_>, session: SessionId) -> Result<Place, Stop> {
         if let Some(place) = self.0.get(&session) {
             return Ok(*place);
         }
-        let key = read::key(tx, session)?;
-        let place = Place { key, head: read::head(tx, key)? };
+        let key = read::key(view, session)?;
+        let (_, head) = page::extent(view, key)?;
+        let place = Place { key, head };
         self.keep(session, place);
         Ok(place)
     }
@@ -81,7 +87,7 @@ pub(super) enum Change {
     Committed(SessionId, Commit),
     /// With so many events.
     Created(SessionId, u64),
-    Deleted(SessionId),
+    Deleted(SessionId, Key),
 }
 
 impl Change {
@@ -90,7 +96,7 @@ impl Change {
         match self {
             Self::Committed(_, commit) => commit.lines.len() as u64,
             Self::Created(_, events) => *events,
-            Self::Deleted(_) => 0,
+            Self::Deleted(..) => 0,
         }
     }
 }
@@ -104,18 +110,48 @@ struct Staged {
     taken: Vec<(MessageId, Bytes)>,
 }
 
+/// Lines of one row in the making.
+struct Run {
+    builder: Builder,
+    /// Where each of them is.
+    lines: Vec<Range<usize>>,
+}
+
+impl Run {
+    /// With room for `events`, as far as they go into one row.
+    fn of(events: &[Entry]) -> Self {
+        let bytes: usize = events.iter().map(|entry| entry.bytes() + 1).sum();
+        let builder = Builder::with_capacity(bytes.min(2 * RUN_BYTES));
+        Self { builder, lines: Vec::with_capacity(events.len()) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.builder.len() >= RUN_BYTES
+    }
+
+    fn push(&mut self, entry: &Entry, session: SessionId, seq: Seq) {
+        let write = |bytes: &mut Vec<u8>| entry.encoded.write_line(session, seq, bytes);
+        self.lines.push(self.builder.push(write));
+    }
+}
+
 /// A group's transaction in the making.
 pub(super) struct Stage<'a> {
     pub(super) tx: &'a Connection,
+    pub(super) recent: &'a Recent,
     pub(super) places: &'a mut Places,
     pub(super) changes: &'a mut Vec<Change>,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    fn view(&self) -> View<'a> {
+        View::of_writer(self.tx, self.recent)
+    }
+
     pub(super) fn create(&mut self, create: &Create, row: &EncodedRow) -> Result<Created, Stop> {
         let id = create.session.id;
         match read::key(self.tx, id) {
-            Ok(_) => return Ok(Created::Exists(Box::new(read::stored(self.tx, id)?))),
+            Ok(_) => return Ok(Created::Exists(Box::new(read::stored(&self.view(), id)?))),
             Err(StoreError::Deleted) => return Ok(Created::Deleted),
             Err(StoreError::Unknown) => {}
             Err(error) => return Err(error.into()),
@@ -150,7 +186,7 @@ impl Stage<'_> {
         append: &Append,
         row: Option<&EncodedRow>,
     ) -> Result<Appended, Stop> {
-        let mut place = self.places.find(self.tx, append.session)?;
+        let mut place = self.places.find(&self.view(), append.session)?;
         if let Some(accept) = &append.accept
             && let Some(receipt) = read::receipt(self.tx, place.key, &accept.message_id)?
         {
@@ -184,7 +220,7 @@ impl Stage<'_> {
             .prepare_cached("INSERT INTO deleted (id, k) VALUES (?1, ?2)")?
             .execute(params![session.as_uuid().as_bytes(), key.0])?;
         self.places.0.remove(&session);
-        self.changes.push(Change::Deleted(session));
+        self.changes.push(Change::Deleted(session, key));
         Ok(true)
     }
 
@@ -212,15 +248,14 @@ impl Stage<'_> {
                 place.head
             ))));
         }
-        let mut insert =
-            self.tx.prepare_cached("INSERT INTO events (id, type, line) VALUES (?1, ?2, ?3)")?;
         let mut staged = Staged::default();
+        let mut run = Run::of(events);
         for entry in events {
+            if run.is_full() {
+                self.run(place, std::mem::replace(&mut run, Run::of(&[])), &mut staged)?;
+            }
             place.head = place.head.next();
-            // The very bytes that are published are those that are stored.
-            let line = Bytes::from(entry.encoded.line(session, place.head));
-            insert.execute(params![place.key.event(place.head), entry.type_name, &line[..]])?;
-            staged.lines.push(line);
+            run.push(entry, session, place.head);
             let (message_id, status) = match &entry.ledger {
                 None => continue,
                 Some(LedgerChange::Dispatched(id)) => (id, MessageStatus::Dispatched),
@@ -234,7 +269,29 @@ impl Stage<'_> {
                 staged.taken.push((message_id.clone(), content));
             }
         }
+        self.run(place, run, &mut staged)?;
         Ok(staged)
+    }
+
+    /// Stores a run of lines, which ends with the session's newest event.
+    fn run(&self, place: &Place, run: Run, staged: &mut Staged) -> Result<(), Stop> {
+        let count = run.builder.count();
+        if count == 0 {
+            return Ok(());
+        }
+        let span = Span { first: Seq(place.head.0 + 1 - u64::from(count)), count };
+        let n = self.recent.next();
+        // The very bytes that are stored are those that are published.
+        let bytes = Bytes::from(run.builder.bytes());
+        self.tx
+            .prepare_cached(
+                "INSERT INTO recent (n, k, first, count, lines) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![n, place.key.0, seq_column(span.first), count, &bytes[..]])?;
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.recent.add(place.key, recent::Run { n, span, bytes: length });
+        staged.lines.extend(run.lines.into_iter().map(|range| bytes.slice(range)));
+        Ok(())
     }
 
     /// Enters a message in the ledger and the queue, under the seq of the last event.

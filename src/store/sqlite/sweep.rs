@@ -3,13 +3,25 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::row::Key;
+use super::{recent::Recent, row::Key};
 
 /// Rows removed in one transaction: little enough that an append that comes meanwhile hardly waits.
 const ROWS: i64 = 256;
 
+/// Packed rows removed in one transaction: each has many events.
+const PACKED_ROWS: i64 = 16;
+
 /// Removes one portion. False where nothing was left.
-pub(super) fn portion(conn: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn portion(conn: &Connection, recent: &Recent) -> rusqlite::Result<bool> {
+    let orphans = recent.take_orphans(ROWS as usize);
+    if !orphans.is_empty() {
+        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        for n in orphans {
+            tx.prepare_cached("DELETE FROM recent WHERE n = ?1")?.execute([n])?;
+        }
+        tx.commit()?;
+        return Ok(true);
+    }
     let left = conn
         .prepare_cached("SELECT k FROM deleted WHERE k IS NOT NULL LIMIT 1")?
         .query_row([], |row| row.get(0).map(Key))
@@ -25,13 +37,19 @@ pub(super) fn portion(conn: &Connection) -> rusqlite::Result<bool> {
 
 fn remove(tx: &Connection, key: Key) -> rusqlite::Result<usize> {
     let (lowest, highest) = key.events();
-    for sql in [
-        "DELETE FROM events WHERE id IN
-            (SELECT id FROM events WHERE id BETWEEN ?1 AND ?2 LIMIT ?3)",
-        "DELETE FROM queue WHERE id IN
-            (SELECT id FROM queue WHERE id BETWEEN ?1 AND ?2 LIMIT ?3)",
+    for (sql, rows) in [
+        (
+            "DELETE FROM packed WHERE id IN
+                (SELECT id FROM packed WHERE id BETWEEN ?1 AND ?2 LIMIT ?3)",
+            PACKED_ROWS,
+        ),
+        (
+            "DELETE FROM queue WHERE id IN
+                (SELECT id FROM queue WHERE id BETWEEN ?1 AND ?2 LIMIT ?3)",
+            ROWS,
+        ),
     ] {
-        let removed = tx.prepare_cached(sql)?.execute((lowest, highest, ROWS))?;
+        let removed = tx.prepare_cached(sql)?.execute((lowest, highest, rows))?;
         if removed > 0 {
             return Ok(removed);
         }

@@ -6,7 +6,7 @@ mod opening;
 mod restoring;
 
 use super::{
-    Durability, OpenError, SqliteLog, SqliteOptions,
+    Durability, OpenError, RECENT_BYTES, SqliteLog, SqliteOptions,
     gate::{Job, Write},
 };
 use crate::store::Pending;
@@ -21,7 +21,13 @@ pub(super) fn folder() -> (TempDir, PathBuf) {
 }
 
 fn options(path: &Path) -> SqliteOptions {
-    SqliteOptions { path: path.to_owned(), durability: Durability::Normal, readers: 1, queue: 64 }
+    SqliteOptions {
+        path: path.to_owned(),
+        durability: Durability::Normal,
+        readers: 1,
+        queue: 64,
+        recent_bytes: RECENT_BYTES,
+    }
 }
 
 fn open(path: &Path) -> Result<SqliteLog, OpenError> {

@@ -7,7 +7,9 @@ use super::{
     file::Identity,
     gate::{Gate, Job, Write},
     prune::{Portion, Pruning},
+    pack::{self, Packing},
     read,
+    recent::{Recent, View},
     stage::{Change, Places, Stage, Stop},
     sweep,
 };
@@ -41,6 +43,11 @@ pub(super) struct Writer {
     feeds: Arc<Feeds>,
     metrics: Arc<StoreMetrics>,
     places: Places,
+    recent: Arc<Recent>,
+    /// So many bytes of lines may wait to be packed.
+    recent_bytes: u64,
+    /// What is being packed.
+    packing: Option<Packing>,
     /// Deleted sessions may have left events behind.
     sweep_due: bool,
     /// Walks of retention over all sessions, one after the other.
@@ -52,6 +59,14 @@ pub(super) struct Writer {
     is_failing: bool,
     /// Sessions in whose writes something damaged was met: they are committed by themselves, so that they fail alone.
     damaged: HashSet<SessionId>,
+}
+
+/// What the writer shares with others.
+#[derive(Clone, Default)]
+pub(super) struct Shared {
+    pub(super) feeds: Arc<Feeds>,
+    pub(super) metrics: Arc<StoreMetrics>,
+    pub(super) recent: Arc<Recent>,
 }
 
 /// Tells a job's caller how the group's commit went, or why the job was refused.
@@ -88,9 +103,10 @@ impl Writer {
         conn: Connection,
         file: Identity,
         jobs: Receiver<Job>,
-        feeds: Arc<Feeds>,
-        metrics: Arc<StoreMetrics>,
+        shared: Shared,
+        recent_bytes: u64,
     ) -> Self {
+        let Shared { feeds, metrics, recent } = shared;
         Self {
             conn,
             file,
@@ -98,6 +114,9 @@ impl Writer {
             feeds,
             metrics,
             places: Places::default(),
+            recent,
+            recent_bytes,
+            packing: None,
             sweep_due: true,
             prunings: VecDeque::new(),
             compaction_due: true,
@@ -188,12 +207,14 @@ impl Writer {
         let result = self.transact(&mut jobs, &mut changes, &mut settles);
         match &result {
             Ok(()) => {
+                self.recent.commit();
                 self.count(&changes, begun.elapsed());
                 self.publish(changes);
             }
             Err(_) => {
                 self.metrics.failed_commits.add(1);
                 // Rolled back: the heads are those of the disk again.
+                self.recent.rollback();
                 self.places.forget_all();
             }
         }
@@ -222,7 +243,8 @@ impl Writer {
         self.file.check()?;
         crate::fault::point!("log::commit", |_| Err(StoreError::Unavailable("by a test".into())));
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
-        let mut stage = Stage { tx: &tx, places: &mut self.places, changes };
+        let places = &mut self.places;
+        let mut stage = Stage { tx: &tx, recent: &self.recent, places, changes };
         for write in jobs {
             let session = write.session();
             stage_write(&mut stage, write, settles).inspect_err(|error| {
@@ -252,7 +274,8 @@ impl Writer {
             match change {
                 Change::Committed(session, commit) => self.feeds.publish(session, commit),
                 Change::Created(session, _) => self.feeds.changed(session),
-                Change::Deleted(session) => {
+                Change::Deleted(session, key) => {
+                    self.recent.forget(key);
                     self.sweep_due = true;
                     self.compaction_due = true;
                     self.feeds.delete(session);
@@ -274,24 +297,41 @@ impl Writer {
     }
 
     fn watch(&self, session: SessionId, notify: &Arc<Notify>, answer: Answer<Watch>) {
-        let stored = read::stored(&self.conn, session);
+        let stored = read::stored(&View::of_writer(&self.conn, &self.recent), session);
         let _ = answer.send(stored.map(|stored| self.feeds.open(stored, notify)));
     }
 
     fn has_chore(&self) -> bool {
-        self.sweep_due || !self.prunings.is_empty() || self.compaction_due
+        self.sweep_due
+            || !self.prunings.is_empty()
+            || self.compaction_due
+            || self.packing.is_some()
+            || pack::is_due(self.recent.size(), self.recent_bytes)
     }
 
     /// Does a little of what can wait.
     fn chore(&mut self) {
         self.groups_since_chore = 0;
-        if self.sweep_due {
+        if self.packing.is_some() || pack::is_due(self.recent.size(), self.recent_bytes) {
+            self.pack();
+        } else if self.sweep_due {
             self.sweep();
         } else if !self.prunings.is_empty() {
             self.prune();
         } else {
             self.compact();
         }
+    }
+
+    fn pack(&mut self) {
+        let mut packing = self.packing.take().unwrap_or_else(|| Packing::new(&self.recent));
+        match packing.portion(&self.conn, &self.recent) {
+            Ok(true) => self.packing = Some(packing),
+            Ok(false) => {}
+            // What waits is asked again after the next commits.
+            Err(error) => log::warn!(error:%; "the newest events cannot be packed now"),
+        }
+        self.checkpoint_due = true;
     }
 
     fn compact(&mut self) {
@@ -308,7 +348,9 @@ impl Writer {
 
     fn prune(&mut self) {
         let Some((pruning, _)) = self.prunings.front_mut() else { return };
-        let result = match self.file.check().and_then(|()| pruning.portion(&self.conn)) {
+        let portion =
+            self.file.check().and_then(|()| pruning.portion(&self.conn, &self.recent));
+        let result = match portion {
             Ok(Portion::Nothing) => return,
             Ok(Portion::Removed(session, first)) => {
                 self.checkpoint_due = true;
@@ -325,7 +367,7 @@ impl Writer {
     }
 
     fn sweep(&mut self) {
-        self.sweep_due = sweep::portion(&self.conn).unwrap_or_else(|error| {
+        self.sweep_due = sweep::portion(&self.conn, &self.recent).unwrap_or_else(|error| {
             // The next deletion, or the next start, tries again.
             log::warn!(error:%; "what deleted sessions left behind cannot be removed now");
             false

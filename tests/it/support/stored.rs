@@ -5,7 +5,7 @@ use super::{Api, Sse, within};
 use rusqlite::Connection;
 use seawall::wire::api::EventPage;
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 impl Api {
     /// All lines of a session as history pages hold them, byte for byte.
@@ -71,23 +71,40 @@ pub(super) fn copied_database(folder: &Path) -> Option<(tempfile::TempDir, Conne
         .map(|conn| (copy, conn))
 }
 
+/// The lines of each session, by the session's key. A run that is in both tables counts once.
+pub(crate) fn stored_lines(conn: &Connection) -> HashMap<i64, Vec<Vec<u8>>> {
+    let sql = "SELECT k, first, count, lines FROM recent
+        UNION ALL SELECT id >> 32, id & 0xffffffff, count, lines FROM packed ORDER BY 1, 2, 3 DESC";
+    let mut statement = conn.prepare(sql).expect("the tables");
+    let mut rows = statement.query([]).expect("rows");
+    let mut sessions: HashMap<i64, (i64, Vec<Vec<u8>>)> = HashMap::new();
+    while let Some(row) = rows.next().expect("a row") {
+        let (first, count): (i64, i64) = (row.get(1).expect("a seq"), row.get(2).expect("a count"));
+        let bytes: Vec<u8> = row.get(3).expect("lines");
+        let (next, lines) = sessions.entry(row.get(0).expect("a key")).or_insert((first, vec![]));
+        if first + count <= *next {
+            continue;
+        }
+        assert_eq!(first, *next, "a hole, or an event twice");
+        *next = first + count;
+        lines.extend(bytes.split(|byte| *byte == b'\n').map(Vec::from));
+    }
+    sessions.into_iter().map(|(key, (_, lines))| (key, lines)).collect()
+}
+
 /// Reads a copy of the database of a server that is not running, so that looking changes nothing.
 pub(crate) fn read_database(folder: &Path) -> Vec<StoredSession> {
     let (_copy, conn) = copied_database(folder).expect("a database");
     let mut sessions = conn.prepare("SELECT k, state, row FROM sessions").expect("the table");
-    let mut lines =
-        conn.prepare("SELECT line FROM events WHERE id >> 32 = ?1 ORDER BY id").expect("the table");
+    let mut lines = stored_lines(&conn);
     let parse = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).expect("JSON");
     sessions
         .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)))
         .expect("rows")
         .map(|row| {
             let (key, state, row) = row.expect("a row");
-            let events = lines
-                .query_map([key], |row| row.get(0))
-                .expect("rows")
-                .map(|line| parse(line.expect("a row")))
-                .collect();
+            let events = lines.remove(&key).unwrap_or_default();
+            let events = events.into_iter().map(parse).collect();
             StoredSession { row: parse(row), state, events }
         })
         .collect()

@@ -4,7 +4,7 @@ use super::{folder, inject, open, options};
 use crate::store::{
     EventLog, Pending, StoreError,
     conformance::sample,
-    sqlite::{SqliteLog, SqliteOptions, sweep},
+    sqlite::{SqliteLog, SqliteOptions, recent::Recent, sweep},
 };
 use futures_util::FutureExt;
 use rusqlite::Connection;
@@ -233,6 +233,13 @@ async fn more_bytes_than_may_wait_are_refused_at_once() {
     assert_eq!(sample::head(send("b").await.unwrap()), 3);
 }
 
+/// How many events there are in both tables.
+fn events(conn: &Connection) -> i64 {
+    let sql = "SELECT (SELECT coalesce(sum(count), 0) FROM recent)
+        + (SELECT coalesce(sum(count), 0) FROM packed)";
+    conn.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
 fn rows(conn: &Connection, table: &str) -> i64 {
     let sql = format!("SELECT count(*) FROM {table}");
     conn.query_row(&sql, [], |row| row.get(0)).unwrap()
@@ -258,12 +265,12 @@ async fn what_a_deleted_session_left_is_removed_behind_it() {
     loop {
         let (answer, counted) = mpsc::channel();
         inject(&log, move |conn| {
-            let counts = ["events", "messages", "queue"].map(|table| rows(conn, table));
-            answer.send(counts).unwrap();
+            let counts = ["messages", "queue"].map(|table| rows(conn, table));
+            answer.send((events(conn), counts)).unwrap();
         })
         .await
         .unwrap();
-        if counted.recv().unwrap() == [602, 1, 1] {
+        if counted.recv().unwrap() == (602, [1, 1]) {
             break;
         }
     }
@@ -277,12 +284,14 @@ fn a_sweep_that_a_death_cut_short_goes_on_where_it_was() {
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch(
         "INSERT INTO deleted (id, k) VALUES (x'01', 7);
-         INSERT INTO events (id, type, line) VALUES (7 << 32 | 9, 't', x'00'), (8 << 32 | 1, 't', x'00');",
+         INSERT INTO packed (id, count, lines) VALUES (7 << 32 | 9, 1, x'00'), (8 << 32 | 1, 1, x'00');
+         INSERT INTO recent (n, k, first, count, lines) VALUES (1, 7, 10, 1, x'00');",
     )
     .unwrap();
-    while sweep::portion(&conn).unwrap() {}
-    assert_eq!((rows(&conn, "events"), rows(&conn, "deleted")), (1, 1));
-    assert!(!sweep::portion(&conn).unwrap());
+    let recent = Recent::load(&conn).unwrap();
+    while sweep::portion(&conn, &recent).unwrap() {}
+    assert_eq!((events(&conn), rows(&conn, "deleted")), (1, 1));
+    assert!(!sweep::portion(&conn, &recent).unwrap());
 }
 
 #[tokio::test]
@@ -293,7 +302,7 @@ async fn a_session_that_has_as_many_events_as_it_can_is_refused_alone() {
         sample::make(&log, number).await;
     }
     log.close().await.unwrap();
-    let sql = "INSERT INTO events SELECT (id | 0xffffffff) - 1, type, line FROM events LIMIT 1";
+    let sql = "UPDATE recent SET first = 0xffffffff - 1 WHERE n = 1";
     Connection::open(&path).unwrap().execute(sql, []).unwrap();
     let log = open(&path).unwrap();
     let two = || vec![sample::output("a"), sample::output("b")];

@@ -184,18 +184,22 @@ async fn a_database_of_every_earlier_version_is_brought_up_and_keeps_what_it_has
         )
         .unwrap();
         let line = sample::created().encoded.line(id, Seq(1));
-        conn.execute(
-            "INSERT INTO events VALUES (?1, 'session.state', ?2)",
-            (1_i64 << 32 | 1, &line),
-        )
-        .unwrap();
+        let second = sample::output("second").encoded.line(id, Seq(2));
+        for (seq, line) in [(1, &line), (2, &second)] {
+            conn.execute(
+                "INSERT INTO events VALUES (?1, 'session.state', ?2)",
+                (1_i64 << 32 | seq, line),
+            )
+            .unwrap();
+        }
         drop(conn);
 
         let log = open(&path).unwrap();
         let page = sample::all(&log, 1).await;
-        assert_eq!((page.head, &page.lines[0].bytes[..]), (Seq(1), &line[..]), "version {version}");
+        let lines: Vec<_> = page.lines.iter().map(|line| &line.bytes[..]).collect();
+        assert_eq!((page.head, lines), (Seq(2), vec![&line[..], &second[..]]), "version {version}");
         assert_eq!(*log.session(id).await.unwrap().session, sample::session(1));
-        assert_eq!(sample::add(&log, 1, vec![sample::output("next")]).await, 2);
+        assert_eq!(sample::add(&log, 1, vec![sample::output("next")]).await, 3);
     }
 }
 

@@ -1,0 +1,220 @@
+//! Moves events from the table `recent`, where they lie in the order of the commits, into the table `packed`, where a
+//! session's lie together: a little at a time, between the groups of the writer. Nobody can tell by reading.
+
+use super::{
+    block::{self, Builder, Span},
+    page::packed_run,
+    recent::{Recent, Run, Size},
+    row::Key,
+};
+use crate::domain::Seq;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+/// How many rows of `recent` may wait, whatever they hold: each has its place in memory.
+const ROWS_MAX: usize = 32 * 1024;
+/// A packed row is not made longer than this; one event alone may be.
+const BLOCK_BYTES: usize = 32 * 1024;
+/// How much is moved in one portion: little enough that an append that comes meanwhile hardly waits.
+const PORTION_BYTES: usize = 256 * 1024;
+/// How many rows are removed in one portion.
+const PORTION_ROWS: i64 = 512;
+
+/// Whether it is time to pack; `bytes_max` of lines may wait.
+pub(super) fn is_due(size: Size, bytes_max: u64) -> bool {
+    size.rows > ROWS_MAX || size.bytes > bytes_max
+}
+
+/// One walk over all sessions that have something to pack. The rows are removed when all are through: they lie in the
+/// order of the commits, so that whole pages become free.
+#[derive(Debug)]
+pub(super) struct Packing {
+    /// The last row of this walk.
+    upto: i64,
+    sessions: Vec<Key>,
+}
+
+impl Packing {
+    pub(super) fn new(recent: &Recent) -> Self {
+        let (upto, sessions) = recent.sessions();
+        Self { upto, sessions }
+    }
+
+    /// Goes on a little. False where nothing is left to do.
+    pub(super) fn portion(&mut self, conn: &Connection, recent: &Recent) -> rusqlite::Result<bool> {
+        if self.sessions.is_empty() {
+            return remove_rows(conn, self.upto);
+        }
+        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        let (mut moved, mut bytes) = (Vec::new(), 0);
+        let mut through = 0;
+        for key in self.sessions.iter().rev() {
+            let packed = pack(&tx, recent, *key, self.upto)?;
+            moved.extend(packed.upto.map(|upto| (*key, upto)));
+            bytes += packed.bytes;
+            if packed.has_more {
+                break;
+            }
+            through += 1;
+            if bytes >= PORTION_BYTES {
+                break;
+            }
+        }
+        commit(tx, recent, &moved)?;
+        self.sessions.truncate(self.sessions.len() - through);
+        Ok(true)
+    }
+}
+
+/// Packs a portion of one session's events. False where it had none to pack.
+pub(super) fn session(conn: &Connection, recent: &Recent, key: Key) -> rusqlite::Result<bool> {
+    let (newest, _) = recent.sessions();
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    match pack(&tx, recent, key, newest)?.upto {
+        None => Ok(false),
+        Some(upto) => commit(tx, recent, &[(key, upto)]).map(|()| true),
+    }
+}
+
+/// The rows change their table for every reader at one moment.
+fn commit(tx: Transaction<'_>, recent: &Recent, moved: &[(Key, i64)]) -> rusqlite::Result<()> {
+    let _moving = recent.moving();
+    tx.commit()?;
+    for (key, upto) in moved {
+        recent.packed(*key, *upto);
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Packed {
+    /// The last row that was packed.
+    upto: Option<i64>,
+    bytes: usize,
+    has_more: bool,
+}
+
+/// Writes a portion of the session's runs up to the row `upto` as packed rows.
+fn pack(tx: &Connection, recent: &Recent, key: Key, upto: i64) -> rusqlite::Result<Packed> {
+    let mut runs = recent.runs(key, upto, &(Seq::ZERO..Seq(u64::MAX))).into_iter().peekable();
+    let Some(first) = runs.peek().map(|run| run.span.first) else {
+        return Ok(Packed::default());
+    };
+    let mut packed = Packed::default();
+    let mut block = Block { tx, key, first, builder: Builder::default() };
+    let waiting: usize = runs.clone().map(|run| run.bytes as usize).sum();
+    block.join_last(waiting.min(PORTION_BYTES))?;
+    let mut statement = tx.prepare_cached("SELECT lines FROM recent WHERE n = ?1")?;
+    while let Some(run) = runs.next_if(|_| packed.bytes < PORTION_BYTES) {
+        let mut rows = statement.query([run.n])?;
+        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        block.add(&run, row.get_ref(0)?.as_blob()?)?;
+        packed.bytes += run.bytes as usize;
+        packed.upto = Some(run.n);
+    }
+    packed.has_more = runs.peek().is_some();
+    block.write()?;
+    Ok(packed)
+}
+
+/// A packed row in the making.
+struct Block<'a> {
+    tx: &'a Connection,
+    key: Key,
+    first: Seq,
+    builder: Builder,
+}
+
+impl Block<'_> {
+    /// Takes the session's last packed row in, if that is not the longer one: so each event is written again a number of
+    /// times that grows with the logarithm of a row's length.
+    fn join_last(&mut self, bytes: usize) -> rusqlite::Result<()> {
+        let (lowest, highest) = self.key.events();
+        let last = self
+            .tx
+            .prepare_cached(
+                "SELECT id, length(lines) FROM packed WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row((lowest, highest), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)? as usize)))
+            .optional()?;
+        let Some((id, length)) = last.filter(|(_, length)| *length <= bytes) else {
+            return Ok(());
+        };
+        if length + bytes.min(BLOCK_BYTES / 2) > BLOCK_BYTES {
+            return Ok(());
+        }
+        let mut statement =
+            self.tx.prepare_cached("DELETE FROM packed WHERE id = ?1 RETURNING id, count, lines")?;
+        let mut rows = statement.query([id])?;
+        while let Some(row) = rows.next()? {
+            let (span, lines) = packed_run(row)?;
+            self.first = span.first;
+            self.builder.extend(lines, span.count);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, run: &Run, lines: &[u8]) -> rusqlite::Result<()> {
+        if self.builder.count() > 0 && self.builder.len() + lines.len() > BLOCK_BYTES {
+            self.write()?;
+            self.first = run.span.first;
+        }
+        self.builder.extend(lines, run.span.count);
+        Ok(())
+    }
+
+    fn write(&mut self) -> rusqlite::Result<()> {
+        let builder = std::mem::take(&mut self.builder);
+        let count = builder.count();
+        insert(self.tx, self.key, Span { first: self.first, count }, &builder.bytes())
+    }
+}
+
+pub(super) fn insert(
+    tx: &Connection,
+    key: Key,
+    span: Span,
+    lines: &[u8],
+) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO packed (id, count, lines) VALUES (?1, ?2, ?3)")?
+        .execute(params![key.event(span.first), span.count, lines])
+        .map(drop)
+}
+
+/// Removes rows that are packed. False where none was left.
+fn remove_rows(conn: &Connection, upto: i64) -> rusqlite::Result<bool> {
+    let removed = conn
+        .prepare_cached(
+            "DELETE FROM recent WHERE n <= ?1 AND n < (SELECT min(n) FROM recent) + ?2",
+        )?
+        .execute((upto, PORTION_ROWS))?;
+    Ok(removed > 0)
+}
+
+/// Takes the events before `floor` out of the session's packed rows.
+pub(super) fn cut(tx: &Connection, key: Key, floor: Seq) -> rusqlite::Result<()> {
+    let (lowest, floor_id) = (key.events().0, key.event(floor));
+    tx.prepare_cached("DELETE FROM packed WHERE id >= ?1 AND id < ?2 AND id + count <= ?2")?
+        .execute((lowest, floor_id))?;
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM packed WHERE id >= ?1 AND id < ?2 RETURNING id, count, lines",
+    )?;
+    let mut rows = statement.query((lowest, floor_id))?;
+    let mut rest = None;
+    while let Some(row) = rows.next()? {
+        let (span, lines) = packed_run(row)?;
+        let kept = block::rest(lines, span, floor).ok_or_else(short)?;
+        let span = Span { first: floor, count: span.count - (floor.0 - span.first.0) as u32 };
+        rest = Some((span, kept.to_vec()));
+    }
+    drop(rows);
+    match rest {
+        None => Ok(()),
+        Some((span, lines)) => insert(tx, key, span, &lines),
+    }
+}
+
+/// A row that has fewer lines than it says: as SQLite says of a damaged page.
+fn short() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(code, Some("a row of events is shorter than it says".into()))
+}
