@@ -25,6 +25,7 @@ mod stage;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod writer;
 
 use super::{

@@ -23,10 +23,13 @@ use uuid::Uuid;
 
 /// How long a statement waits for a lock that another process holds (a backup tool, a shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages in the write-ahead log at which a commit copies them into the database. Small, since that commit waits for it.
-const CHECKPOINT_PAGES: i64 = 1000;
 /// What a burst leaves of the write-ahead log on disk.
 const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;
+/// A database up to this size is checked whole when it is opened; of a larger one what everything else needs, and its
+/// events are checked when they are read: a start must not take longer the more there is.
+const CHECKED_WHOLE_BYTES: i64 = 64 * 1024 * 1024;
+/// What is checked in any case. Each is small, however many events there are.
+const CORE_TABLES: [&str; 5] = ["meta", "sessions", "deleted", "queue", "recent"];
 /// Statements kept prepared per connection: more than there are.
 const STATEMENTS: usize = 64;
 
@@ -57,7 +60,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<SqliteLog, OpenError> {
     let fault = |error| read_fault(path, error);
     file::make(path).map_err(|error| unreachable(path, &error))?;
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
-    let version = inspect(path, &conn)?;
+    let version = inspect(path, &conn, Check::Core)?;
     let store_id = prepare(&conn, version, options.durability).map_err(fault)?;
     let identity = file::Identity::of(path).map_err(|error| unreachable(path, &error))?;
 
@@ -72,7 +75,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<SqliteLog, OpenError> {
         spawn(format!("log-reader-{number}"), move || read_all(&conn, &reads, &metrics))?;
     }
     let (running, ended) = watch::channel(());
-    let writer = Writer::new(conn, identity, jobs, shared.clone(), options.recent_bytes);
+    let writer = Writer::new(conn, identity, jobs, shared.clone(), options).map_err(fault)?;
     let weak_gate = Arc::downgrade(&gate);
     spawn("log-writer".into(), move || writer::run(writer, weak_gate, running))?;
     let backups = Backups::of(path.clone());
@@ -94,8 +97,15 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connec
     Ok(conn)
 }
 
+/// How much of a large database is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    Whole,
+    Core,
+}
+
 /// Looks without touching. The version of the database; 0 where it is empty.
-pub(super) fn inspect(path: &Path, conn: &Connection) -> Result<i64, OpenError> {
+pub(super) fn inspect(path: &Path, conn: &Connection, check: Check) -> Result<i64, OpenError> {
     let fault = |error| read_fault(path, error);
     // Else closing the connection would copy what a crash left in the write-ahead log into a file that we refuse.
     // Without such a log there is nothing to copy, and closing takes away the empty one that reading made.
@@ -112,13 +122,28 @@ pub(super) fn inspect(path: &Path, conn: &Connection) -> Result<i64, OpenError> 
         let (path, known) = (path.to_owned(), migrations::newest());
         return Err(OpenError::Newer { path, found: version, known });
     }
-    let verdict: String =
-        conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fault)?;
-    if verdict != "ok" {
-        return Err(OpenError::Damaged { path: path.to_owned(), detail: verdict });
+    let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+    // Tables that a former version did not have are not there to be checked.
+    let tables: Vec<String> = match check == Check::Whole || bytes <= CHECKED_WHOLE_BYTES {
+        true => vec!["1".into()],
+        false => tables(conn).map_err(fault)?,
+    };
+    for table in tables {
+        let sql = format!("PRAGMA quick_check({table})");
+        let verdict: String = conn.query_row(&sql, [], |row| row.get(0)).map_err(fault)?;
+        if verdict != "ok" {
+            return Err(OpenError::Damaged { path: path.to_owned(), detail: verdict });
+        }
     }
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fault)?;
     Ok(version)
+}
+
+fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let is_core = |name: &String| CORE_TABLES.contains(&name.as_str());
+    names.filter(|name| name.as_ref().map_or(true, is_core)).collect()
 }
 
 /// Brings a sound database into use: journal, version, identity.
@@ -130,12 +155,7 @@ fn prepare(conn: &Connection, version: i64, durability: Durability) -> rusqlite:
         let mode: String = row.get(0)?;
         if mode == "wal" { Ok(()) } else { Err(no_wal(&mode)) }
     })?;
-    let synchronous = match durability {
-        Durability::Full => "full",
-        Durability::Normal => "normal",
-    };
-    conn.pragma_update(None, "synchronous", synchronous)?;
-    conn.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    set_durability(conn, durability)?;
     conn.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT_BYTES, |_| Ok(()))?;
     migrations::migrate(conn, version)?;
 
@@ -149,6 +169,15 @@ fn prepare(conn: &Connection, version: i64, durability: Durability) -> rusqlite:
         conn.execute("INSERT INTO meta (name, value) VALUES ('store_id', ?1)", [id])?;
     }
     Ok(StoreId::from_uuid(Uuid::from_bytes(id)))
+}
+
+/// What a commit waits for, from the next one on.
+pub(super) fn set_durability(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    let synchronous = match durability {
+        Durability::Full => "full",
+        Durability::Normal => "normal",
+    };
+    conn.pragma_update(None, "synchronous", synchronous)
 }
 
 fn no_wal(mode: &str) -> rusqlite::Error {

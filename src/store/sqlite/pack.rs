@@ -8,7 +8,7 @@ use super::{
     row::Key,
 };
 use crate::domain::Seq;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 /// How many rows of `recent` may wait, whatever they hold: each has its place in memory.
 const ROWS_MAX: usize = 32 * 1024;
@@ -125,32 +125,39 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Takes the session's last packed row in, if that is not the longer one: so each event is written again a number of
-    /// times that grows with the logarithm of a row's length.
-    fn join_last(&mut self, bytes: usize) -> rusqlite::Result<()> {
+    /// Takes those of the session's last packed rows in that are not longer than what comes after them: so each event is
+    /// written again a number of times that grows with the logarithm of a row's length.
+    fn join_last(&mut self, mut bytes: usize) -> rusqlite::Result<()> {
         let (lowest, highest) = self.key.events();
-        let last = self
-            .tx
-            .prepare_cached(
-                "SELECT id, length(lines) FROM packed WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
-            )?
-            .query_row((lowest, highest), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)? as usize)))
-            .optional()?;
-        let Some((id, length)) = last.filter(|(_, length)| *length <= bytes) else {
-            return Ok(());
-        };
-        if length + bytes.min(BLOCK_BYTES / 2) > BLOCK_BYTES {
-            return Ok(());
+        let mut joined = None;
+        {
+            let mut statement = self.tx.prepare_cached(
+                "SELECT id, length(lines) FROM packed WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
+            )?;
+            let mut rows = statement.query((lowest, highest))?;
+            while let Some(row) = rows.next()? {
+                let length = row.get::<_, u32>(1)? as usize;
+                if length > bytes || length + bytes > BLOCK_BYTES {
+                    break;
+                }
+                bytes += length;
+                joined = Some(row.get::<_, i64>(0)?);
+            }
         }
-        let mut statement =
-            self.tx.prepare_cached("DELETE FROM packed WHERE id = ?1 RETURNING id, count, lines")?;
-        let mut rows = statement.query([id])?;
+        let Some(from) = joined else { return Ok(()) };
+        let mut statement = self.tx.prepare_cached(
+            "SELECT id, count, lines FROM packed WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+        )?;
+        let mut rows = statement.query((from, highest))?;
         while let Some(row) = rows.next()? {
             let (span, lines) = packed_run(row)?;
-            self.first = span.first;
+            self.first = self.first.min(span.first);
             self.builder.extend(lines, span.count);
         }
-        Ok(())
+        self.tx
+            .prepare_cached("DELETE FROM packed WHERE id BETWEEN ?1 AND ?2")?
+            .execute((from, highest))
+            .map(drop)
     }
 
     fn add(&mut self, run: &Run, lines: &[u8]) -> rusqlite::Result<()> {

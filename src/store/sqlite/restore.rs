@@ -3,7 +3,7 @@
 
 use super::{
     backup, migrations,
-    open::{OpenError, connect, inspect, read_fault, unreachable},
+    open::{Check, OpenError, connect, inspect, read_fault, unreachable},
 };
 use crate::domain::Timestamp;
 use rusqlite::{OpenFlags, config::DbConfig};
@@ -63,7 +63,7 @@ fn copy(backup: &Path, partial: &Path) -> Result<Restored, RestoreError> {
     let fault = |error| read_fault(backup, error);
     let conn = connect(backup, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
     // An empty file would be a sound start of a log, but is nobody's backup.
-    let version = inspect(backup, &conn)?;
+    let version = inspect(backup, &conn, Check::Whole)?;
     if version == 0 {
         let detail = "it is empty".into();
         return Err(OpenError::Damaged { path: backup.to_owned(), detail }.into());

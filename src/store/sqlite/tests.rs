@@ -3,6 +3,7 @@
 
 mod faults;
 mod opening;
+mod packing;
 mod restoring;
 
 use super::{
@@ -11,7 +12,10 @@ use super::{
 };
 use crate::store::Pending;
 use rusqlite::Connection;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc,
+};
 use tempfile::TempDir;
 
 pub(super) fn folder() -> (TempDir, PathBuf) {
@@ -39,4 +43,16 @@ fn inject(log: &SqliteLog, fault: impl FnOnce(&Connection) + Send + 'static) -> 
     let (answer, pending) = Pending::new();
     log.gate.write(Job::Write(Write::Inject(Box::new(fault), answer)));
     pending
+}
+
+/// Holds the writer up in the middle of a group until it is released; what is asked meanwhile becomes one group.
+fn hold_up(log: &SqliteLog) -> (mpsc::Sender<()>, Pending<()>) {
+    let (release, held) = mpsc::channel();
+    let (entered, is_held) = mpsc::channel();
+    let holding = inject(log, move |_| {
+        entered.send(()).unwrap();
+        held.recv().unwrap();
+    });
+    is_held.recv().unwrap();
+    (release, holding)
 }

@@ -3,18 +3,20 @@
 
 use super::{
     super::{Answer, Pruned, StoreError, Watch, feed::Feeds},
-    compact,
+    Durability, SqliteOptions, compact,
     file::Identity,
     gate::{Gate, Job, Write},
-    prune::{Portion, Pruning},
+    open::set_durability,
     pack::{self, Packing},
+    prune::{Portion, Pruning},
     read,
     recent::{Recent, View},
     stage::{Change, Places, Stage, Stop},
     sweep,
+    wal::WriteAheadLog,
 };
 use crate::{domain::SessionId, metrics::StoreMetrics};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior, wal::CheckpointMode};
 use std::{
     collections::{HashSet, VecDeque},
     sync::{
@@ -26,7 +28,7 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 /// How many jobs share one commit, and after how many bytes no more are added to it.
-const GROUP_JOBS: usize = 256;
+const GROUP_JOBS: usize = 1024;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// So many groups in a row are served before a chore that waits has its turn: under a load without a pause, too.
 const GROUPS_PER_CHORE: u32 = 16;
@@ -38,6 +40,10 @@ const DAMAGED_MAX: usize = 1024;
 
 pub(super) struct Writer {
     conn: Connection,
+    log: WriteAheadLog,
+    durability: Durability,
+    /// Whether a commit waits for the disk as `durability` says.
+    is_synced: bool,
     file: Identity,
     jobs: Receiver<Job>,
     feeds: Arc<Feeds>,
@@ -100,22 +106,26 @@ impl Drop for End {
 
 impl Writer {
     pub(super) fn new(
-        conn: Connection,
+        mut conn: Connection,
         file: Identity,
         jobs: Receiver<Job>,
         shared: Shared,
-        recent_bytes: u64,
-    ) -> Self {
+        options: &SqliteOptions,
+    ) -> rusqlite::Result<Self> {
         let Shared { feeds, metrics, recent } = shared;
-        Self {
+        let log = WriteAheadLog::follow(&mut conn)?;
+        Ok(Self {
             conn,
+            log,
+            durability: options.durability,
+            is_synced: true,
             file,
             jobs,
             feeds,
             metrics,
             places: Places::default(),
             recent,
-            recent_bytes,
+            recent_bytes: options.recent_bytes,
             packing: None,
             sweep_due: true,
             prunings: VecDeque::new(),
@@ -124,7 +134,7 @@ impl Writer {
             checkpoint_due: false,
             is_failing: false,
             damaged: HashSet::new(),
-        }
+        })
     }
 
     /// The next job; chores are done while there is none, and now and then in between. None once the gate is closed and
@@ -145,7 +155,7 @@ impl Writer {
                     match self.jobs.recv_timeout(IDLE) {
                         Ok(job) => return Some(job),
                         Err(RecvTimeoutError::Disconnected) => return None,
-                        Err(RecvTimeoutError::Timeout) => self.checkpoint("PASSIVE"),
+                        Err(RecvTimeoutError::Timeout) => self.checkpoint(CheckpointMode::PASSIVE),
                     }
                 }
                 Err(TryRecvError::Empty) => return self.jobs.recv().ok(),
@@ -198,6 +208,10 @@ impl Writer {
             // Whoever asked may have gone away.
             let _ = answer.send(Ok(()));
         }
+        // After the answers: they need not wait for it.
+        if self.log.is_long() {
+            self.checkpoint(CheckpointMode::PASSIVE);
+        }
     }
 
     fn commit(&mut self, jobs: Vec<Write>) {
@@ -242,6 +256,7 @@ impl Writer {
     ) -> Result<(), StoreError> {
         self.file.check()?;
         crate::fault::point!("log::commit", |_| Err(StoreError::Unavailable("by a test".into())));
+        self.sync(true)?;
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
         let places = &mut self.places;
         let mut stage = Stage { tx: &tx, recent: &self.recent, places, changes };
@@ -309,9 +324,13 @@ impl Writer {
             || pack::is_due(self.recent.size(), self.recent_bytes)
     }
 
-    /// Does a little of what can wait.
+    /// Does a little of what can wait. It need not be on disk when it is done: what it moves or removes is still there
+    /// after a loss of power, and the next group's commit brings it along.
     fn chore(&mut self) {
         self.groups_since_chore = 0;
+        if let Err(error) = self.sync(false) {
+            log::warn!(error:%; "chores of the database wait for the disk");
+        }
         if self.packing.is_some() || pack::is_due(self.recent.size(), self.recent_bytes) {
             self.pack();
         } else if self.sweep_due {
@@ -374,17 +393,27 @@ impl Writer {
         });
     }
 
-    fn checkpoint(&mut self, mode: &str) {
+    /// Whether commits wait for the disk, as far as the configuration wants them to.
+    fn sync(&mut self, is_synced: bool) -> rusqlite::Result<()> {
+        if self.durability == Durability::Full && self.is_synced != is_synced {
+            let durability = if is_synced { Durability::Full } else { Durability::Normal };
+            set_durability(&self.conn, durability)?;
+            self.is_synced = is_synced;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, mode: CheckpointMode) {
         self.checkpoint_due = false;
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
         // Nothing is lost by a checkpoint that fails: what it would have copied stays in the write-ahead log.
-        if let Err(error) = self.conn.query_row(&sql, [], |_| Ok(())) {
+        if let Err(error) = self.conn.wal_checkpoint_v2(None::<&str>, mode) {
             log::warn!(error:%; "the write-ahead log cannot be copied into the database now");
         }
+        self.log.copied();
     }
 
     fn finish(mut self) {
-        self.checkpoint("TRUNCATE");
+        self.checkpoint(CheckpointMode::TRUNCATE);
         if let Err((_, error)) = self.conn.close() {
             log::warn!(error:%; "the database does not close");
         }

@@ -1,8 +1,8 @@
 //! Faults while it runs: a full disk, a file that went away, a full queue, a writer that dies.
 
-use super::{folder, inject, open, options};
+use super::{folder, hold_up, inject, open, options};
 use crate::store::{
-    EventLog, Pending, StoreError,
+    EventLog, StoreError,
     conformance::sample,
     sqlite::{SqliteLog, SqliteOptions, recent::Recent, sweep},
 };
@@ -29,18 +29,6 @@ fn fill_disk(conn: &Connection) {
 
 fn free_disk(conn: &Connection) {
     conn.query_row("PRAGMA max_page_count = 1000000", [], |row| row.get::<_, i64>(0)).unwrap();
-}
-
-/// Holds the writer up in the middle of a group until it is released; what is asked meanwhile becomes one group.
-fn hold_up(log: &SqliteLog) -> (mpsc::Sender<()>, Pending<()>) {
-    let (release, held) = mpsc::channel();
-    let (entered, is_held) = mpsc::channel();
-    let holding = inject(log, move |_| {
-        entered.send(()).unwrap();
-        held.recv().unwrap();
-    });
-    is_held.recv().unwrap();
-    (release, holding)
 }
 
 #[tokio::test]
