@@ -22,6 +22,9 @@ mod target;
 
 pub use routes::configure;
 pub use sessions::view;
+// What `scripts/instructions` counts.
+#[doc(hidden)]
+pub use {history::encode as encode_page, stream::Frames};
 
 use crate::{
     clock::Clock,

@@ -79,7 +79,7 @@ impl HistoryQuery {
 
 /// The page as JSON, in the shape of [`EventPage`]. Events are copied, not encoded anew: what a reader gets is the
 /// same bytes on every way.
-fn encode(page: &Page) -> Vec<u8> {
+pub fn encode(page: &Page) -> Vec<u8> {
     let lines: usize = page.lines.iter().map(|line| line.bytes.len() + 1).sum();
     let mut body = Vec::with_capacity(lines + 128);
     body.extend_from_slice(b"{\"events\":[");

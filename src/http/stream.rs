@@ -5,6 +5,8 @@ mod follower;
 mod frames;
 mod list;
 
+pub use frames::Frames;
+
 use super::{
     App,
     auth::{Credential, Viewer},

@@ -15,6 +15,7 @@ mod detach;
 mod docs;
 mod hanging;
 mod house;
+mod instructions;
 mod logs;
 mod lost_replies;
 mod memory;

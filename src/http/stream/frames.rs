@@ -20,7 +20,7 @@ use serde::Serialize;
 /// that a slow one is told from one that has stopped: at 1 kB/s these take a fraction of the stall limit.
 const PIECE: usize = 16 * 1024;
 
-pub(super) struct Frames {
+pub struct Frames {
     buffer: BytesMut,
     count: usize,
     /// What is being handed over.
@@ -31,7 +31,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(token: Token) -> Self {
+    pub fn new(token: Token) -> Self {
         Self { buffer: BytesMut::new(), count: 0, ready: Bytes::new(), token, id: String::new() }
     }
 
@@ -41,7 +41,7 @@ impl Frames {
     }
 
     /// The next piece of what was written; None where nothing was.
-    pub(super) fn take(&mut self) -> Option<Bytes> {
+    pub fn take(&mut self) -> Option<Bytes> {
         if self.ready.is_empty() && !self.buffer.is_empty() {
             self.count = 0;
             // An idle stream holds no buffer.
@@ -57,7 +57,7 @@ impl Frames {
     }
 
     /// Sets the stream's place in a session without a frame.
-    pub(super) fn place(&mut self, key: SessionKey, cursor: Seq) {
+    pub fn place(&mut self, key: SessionKey, cursor: Seq) {
         self.token.set(key, cursor);
     }
 
@@ -72,7 +72,7 @@ impl Frames {
     }
 
     /// A log event: its stored bytes, under the stream's own token.
-    pub(super) fn event(&mut self, key: SessionKey, line: &Line) {
+    pub fn event(&mut self, key: SessionKey, line: &Line) {
         self.token.set(key, line.seq);
         self.write_with_id(None, &line.bytes);
     }
