@@ -106,8 +106,8 @@ impl Access {
 
 impl App {
     pub fn new(parts: Parts) -> Self {
-        let Parts { log, registry, config, clock, pulse, metrics, .. } = parts;
-        let Parts { first_token, cookie_key, logger, .. } = parts;
+        let Parts { log, registry, config, clock, pulse, metrics, first_token, cookie_key, logger } =
+            parts;
         let access = Access::new(&config, first_token, cookie_key.clone(), &clock);
         Self {
             access: watch::Sender::new(access),

@@ -103,7 +103,7 @@ pub enum StartError {
     )]
     Inherited(String),
     #[error(
-        "{address} ({key}) is not loopback and there is no TLS: tokens would cross the network in the clear; change the socket unit, or put a TLS proxy in front and set server.behind_proxy"
+        "{address} ({key}) is not loopback and there is no TLS: tokens would cross the network in the clear; change the socket unit, set server.tls_cert and server.tls_key (for the API's socket), or put a TLS proxy in front and set server.behind_proxy"
     )]
     Unsafe { key: &'static str, address: SocketAddr },
     #[error(transparent)]

@@ -18,7 +18,7 @@ use seawall::{
     },
     store::{
         Append, Create, Entry, EventLog, Line, PageFrom, PageQuery, Watch,
-        sqlite::{SqliteLog, SqliteOptions},
+        sqlite::{RECENT_BYTES, SqliteLog, SqliteOptions},
     },
     supervise::RestartPolicy,
 };
@@ -90,7 +90,13 @@ impl Store {
         let path = folder.path().join("log.db");
         // What a commit waits for is no instruction.
         let durability = Durability::Normal;
-        let log = SqliteLog::open(&SqliteOptions { path, durability, readers: 1, queue: 1024 });
+        let log = SqliteLog::open(&SqliteOptions {
+            path,
+            durability,
+            readers: 1,
+            queue: 1024,
+            recent_bytes: RECENT_BYTES,
+        });
         let log = log.expect("a new log opens");
         let mut watches = Vec::new();
         for number in 0..count {

@@ -209,14 +209,19 @@ fn variables(section: &Section<'_>) -> Variables {
     variables.into()
 }
 
+/// Where this program is. Linux marks the path of a program that was replaced since it was started, as an upgrade does;
+/// the new one is in its place.
+fn own_path() -> Option<String> {
+    let path = std::env::current_exe().ok()?.into_os_string().into_string().ok()?;
+    Some(path.strip_suffix(" (deleted)").map_or_else(|| path.clone(), str::to_owned))
+}
+
 fn command(section: &Section<'_>) -> String {
     let command = section.text("command");
     if command != SELF_COMMAND {
         return command;
     }
-    let own =
-        std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
-    own.unwrap_or_else(|| {
+    own_path().unwrap_or_else(|| {
         section.fault("the path of this program cannot be found out; name it as `command`");
         String::new()
     })

@@ -93,50 +93,20 @@ pub(super) fn resources(endpoints: Vec<Endpoint>) -> Vec<Resource> {
     paths.into_iter().map(resource).collect()
 }
 
-pub(super) fn get<F, Args>(path: &'static str, handler: F) -> Endpoint
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Endpoint { method: Method::GET, path, route: web::get().to(handler) }
+/// A function of the name of each method, which makes an [`Endpoint`].
+macro_rules! methods {
+    ($($name:ident: $method:ident),* $(,)?) => {$(
+        pub(super) fn $name<F, Args>(path: &'static str, handler: F) -> Endpoint
+        where
+            F: Handler<Args>,
+            Args: FromRequest + 'static,
+            F::Output: Responder + 'static,
+        {
+            Endpoint { method: Method::$method, path, route: web::$name().to(handler) }
+        }
+    )*};
 }
-
-pub(super) fn post<F, Args>(path: &'static str, handler: F) -> Endpoint
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Endpoint { method: Method::POST, path, route: web::post().to(handler) }
-}
-
-pub(super) fn put<F, Args>(path: &'static str, handler: F) -> Endpoint
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Endpoint { method: Method::PUT, path, route: web::put().to(handler) }
-}
-
-fn patch<F, Args>(path: &'static str, handler: F) -> Endpoint
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Endpoint { method: Method::PATCH, path, route: web::patch().to(handler) }
-}
-
-pub(super) fn delete<F, Args>(path: &'static str, handler: F) -> Endpoint
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    Endpoint { method: Method::DELETE, path, route: web::delete().to(handler) }
-}
+methods![get: GET, post: POST, put: PUT, patch: PATCH, delete: DELETE];
 
 /// The paths with their methods, for the test that compares them with the document.
 #[cfg(test)]

@@ -95,7 +95,9 @@ pub(super) fn lines(bytes: &[u8], span: Span, wanted: Range<Seq>) -> Option<Vec<
 fn after(bytes: &[u8], count: u64) -> Option<usize> {
     match count.checked_sub(1) {
         None => Some(0),
-        Some(before) => Some(memchr::memchr_iter(END, bytes).nth(usize::try_from(before).ok()?)? + 1),
+        Some(before) => {
+            Some(memchr::memchr_iter(END, bytes).nth(usize::try_from(before).ok()?)? + 1)
+        }
     }
 }
 

@@ -98,7 +98,8 @@ fn move_events(tx: &Connection) -> rusqlite::Result<bool> {
     let (mut first, mut last) = (None, 0);
     let mut builder = Builder::default();
     {
-        let mut statement = tx.prepare_cached("SELECT id, line FROM events ORDER BY id LIMIT 4096")?;
+        let mut statement =
+            tx.prepare_cached("SELECT id, line FROM events ORDER BY id LIMIT 4096")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
@@ -113,8 +114,11 @@ fn move_events(tx: &Connection) -> rusqlite::Result<bool> {
         }
     }
     let Some(first) = first else { return Ok(false) };
-    tx.prepare_cached("INSERT INTO packed (id, count, lines) VALUES (?1, ?2, ?3)")?
-        .execute((first, builder.count(), builder.bytes()))?;
+    tx.prepare_cached("INSERT INTO packed (id, count, lines) VALUES (?1, ?2, ?3)")?.execute((
+        first,
+        builder.count(),
+        builder.bytes(),
+    ))?;
     tx.prepare_cached("DELETE FROM events WHERE id BETWEEN ?1 AND ?2")?.execute((first, last))?;
     Ok(true)
 }

@@ -176,12 +176,7 @@ impl Block<'_> {
     }
 }
 
-pub(super) fn insert(
-    tx: &Connection,
-    key: Key,
-    span: Span,
-    lines: &[u8],
-) -> rusqlite::Result<()> {
+pub(super) fn insert(tx: &Connection, key: Key, span: Span, lines: &[u8]) -> rusqlite::Result<()> {
     tx.prepare_cached("INSERT INTO packed (id, count, lines) VALUES (?1, ?2, ?3)")?
         .execute(params![key.event(span.first), span.count, lines])
         .map(drop)

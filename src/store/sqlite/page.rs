@@ -52,9 +52,7 @@ pub(super) fn page(view: &View<'_>, query: &PageQuery) -> Result<Page, StoreErro
 /// The first and the last seq of a session; `first` is `head + 1` where it has no event.
 pub(super) fn extent(view: &View<'_>, key: Key) -> rusqlite::Result<(Seq, Seq)> {
     let ends = |sql| {
-        view.prepare_cached(sql)?
-            .query_row(key.events(), |row| row.get(0).map(seq))
-            .optional()
+        view.prepare_cached(sql)?.query_row(key.events(), |row| row.get(0).map(seq)).optional()
     };
     let packed = ends("SELECT id FROM packed WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1")?;
     let packed = match packed {

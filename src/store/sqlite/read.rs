@@ -1,9 +1,7 @@
 //! The reading half of the SQL. Each function runs within one transaction of its caller's and changes nothing.
 
 use super::{
-    super::{
-        MessageStatus, Receipt, SessionQuery, StoreError, StoreStats, Stored, Unfinished,
-    },
+    super::{MessageStatus, Receipt, SessionQuery, StoreError, StoreStats, Stored, Unfinished},
     page,
     recent::View,
     row::{EncodedRow, Key, seq},

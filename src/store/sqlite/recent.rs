@@ -87,14 +87,12 @@ impl Recent {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the next row.
-    pub(super) fn next(&self) -> i64 {
-        self.lock().last + 1
-    }
-
-    /// A row was written; it counts when it is committed.
-    pub(super) fn add(&self, key: Key, run: Run) {
-        self.lock().add(key, run);
+    /// Notes a row that is about to be written; its number. It counts when it is committed.
+    pub(super) fn add(&self, key: Key, span: Span, bytes: u32) -> i64 {
+        let mut rows = self.lock();
+        let n = rows.last + 1;
+        rows.add(key, Run { n, span, bytes });
+        n
     }
 
     pub(super) fn commit(&self) {
@@ -263,8 +261,7 @@ mod tests {
     const B: Key = Key(2);
 
     fn add(recent: &Recent, key: Key, first: u64, count: u32) {
-        let n = recent.next();
-        recent.add(key, Run { n, span: Span { first: Seq(first), count }, bytes: 10 });
+        recent.add(key, Span { first: Seq(first), count }, 10);
     }
 
     fn firsts(recent: &Recent, newest: i64, wanted: Range<u64>) -> Vec<u64> {
@@ -300,12 +297,12 @@ mod tests {
         add(&recent, B, 1, 1);
         add(&recent, A, 3, 1);
         recent.rollback();
-        assert_eq!(recent.next(), 2);
         assert_eq!(firsts(&recent, i64::MAX, 0..9), [1]);
         assert_eq!(recent.extent(B, i64::MAX), None);
         assert_eq!(recent.size(), Size { rows: 1, bytes: 10 });
         recent.rollback();
         assert_eq!(recent.size().rows, 1);
+        assert_eq!(recent.add(A, Span { first: Seq(2), count: 1 }, 10), 2);
     }
 
     #[test]

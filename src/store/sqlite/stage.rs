@@ -8,12 +8,12 @@ use super::{
     },
     block::{Builder, Span},
     page, read,
-    recent::{self, Recent, View},
+    recent::{Recent, View},
     row::{EncodedRow, Key, SEQ_MAX},
 };
 use crate::domain::{MessageId, Seq, SessionId};
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::{collections::HashMap, ops::Range};
 
 /// How many sessions' places are remembered; beyond it all are forgotten and looked up again.
@@ -139,11 +139,25 @@ impl Run {
 pub(super) struct Stage<'a> {
     pub(super) tx: &'a Connection,
     pub(super) recent: &'a Recent,
-    pub(super) places: &'a mut Places,
-    pub(super) changes: &'a mut Vec<Change>,
+    /// Nearly every job needs it: looked up once.
+    insert: CachedStatement<'a>,
+    places: &'a mut Places,
+    changes: &'a mut Vec<Change>,
 }
 
 impl<'a> Stage<'a> {
+    pub(super) fn new(
+        tx: &'a Connection,
+        recent: &'a Recent,
+        places: &'a mut Places,
+        changes: &'a mut Vec<Change>,
+    ) -> rusqlite::Result<Self> {
+        let insert = tx.prepare_cached(
+            "INSERT INTO recent (n, k, first, count, lines) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        Ok(Self { tx, recent, insert, places, changes })
+    }
+
     fn view(&self) -> View<'a> {
         View::of_writer(self.tx, self.recent)
     }
@@ -274,22 +288,18 @@ impl<'a> Stage<'a> {
     }
 
     /// Stores a run of lines, which ends with the session's newest event.
-    fn run(&self, place: &Place, run: Run, staged: &mut Staged) -> Result<(), Stop> {
+    fn run(&mut self, place: &Place, run: Run, staged: &mut Staged) -> Result<(), Stop> {
         let count = run.builder.count();
         if count == 0 {
             return Ok(());
         }
         let span = Span { first: Seq(place.head.0 + 1 - u64::from(count)), count };
-        let n = self.recent.next();
         // The very bytes that are stored are those that are published.
         let bytes = Bytes::from(run.builder.bytes());
-        self.tx
-            .prepare_cached(
-                "INSERT INTO recent (n, k, first, count, lines) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![n, place.key.0, seq_column(span.first), count, &bytes[..]])?;
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.recent.add(place.key, recent::Run { n, span, bytes: length });
+        let n = self.recent.add(place.key, span, length);
+        let row = params![n, place.key.0, seq_column(span.first), count, &bytes[..]];
+        self.insert.execute(row)?;
         staged.lines.extend(run.lines.into_iter().map(|range| bytes.slice(range)));
         Ok(())
     }

@@ -258,8 +258,7 @@ impl Writer {
         crate::fault::point!("log::commit", |_| Err(StoreError::Unavailable("by a test".into())));
         self.sync(true)?;
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
-        let places = &mut self.places;
-        let mut stage = Stage { tx: &tx, recent: &self.recent, places, changes };
+        let mut stage = Stage::new(&tx, &self.recent, &mut self.places, changes)?;
         for write in jobs {
             let session = write.session();
             stage_write(&mut stage, write, settles).inspect_err(|error| {
@@ -271,6 +270,7 @@ impl Writer {
                 }
             })?;
         }
+        drop(stage);
         // Whatever fails, the transaction is rolled back by its drop.
         Ok(tx.commit()?)
     }
@@ -367,8 +367,7 @@ impl Writer {
 
     fn prune(&mut self) {
         let Some((pruning, _)) = self.prunings.front_mut() else { return };
-        let portion =
-            self.file.check().and_then(|()| pruning.portion(&self.conn, &self.recent));
+        let portion = self.file.check().and_then(|()| pruning.portion(&self.conn, &self.recent));
         let result = match portion {
             Ok(Portion::Nothing) => return,
             Ok(Portion::Removed(session, first)) => {
