@@ -8,6 +8,7 @@ mod connection;
 mod control;
 pub mod error;
 mod gate;
+mod handover;
 mod history;
 mod host;
 mod login;
@@ -20,6 +21,7 @@ mod sessions;
 mod stream;
 mod target;
 
+pub use handover::Plain;
 pub use routes::configure;
 pub use sessions::view;
 // What `scripts/instructions` counts.
@@ -38,7 +40,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// The largest body of a call that takes no message.
 const BODY_MAX: usize = 1 << 20;
@@ -54,6 +56,9 @@ pub struct App {
     metrics: Arc<Metrics>,
     requests: requests::Requests,
     access: watch::Sender<Arc<Access>>,
+    /// For streams that have their socket to themselves.
+    sockets: Arc<Semaphore>,
+    sockets_max: usize,
     cookie_key: auth::CookieKey,
     /// Where this server owns the log of its process.
     logger: Option<Logger>,
@@ -73,6 +78,8 @@ pub struct Parts {
     /// The one of [`auth::bootstrap`], valid only while `config` has none.
     pub first_token: Option<Token>,
     pub cookie_key: auth::CookieKey,
+    /// How many streams may have their socket to themselves.
+    pub sockets: usize,
     pub logger: Option<Logger>,
 }
 
@@ -106,11 +113,23 @@ impl Access {
 
 impl App {
     pub fn new(parts: Parts) -> Self {
-        let Parts { log, registry, config, clock, pulse, metrics, first_token, cookie_key, logger } =
-            parts;
+        let Parts {
+            log,
+            registry,
+            config,
+            clock,
+            pulse,
+            metrics,
+            first_token,
+            cookie_key,
+            sockets,
+            logger,
+        } = parts;
         let access = Access::new(&config, first_token, cookie_key.clone(), &clock);
         Self {
             access: watch::Sender::new(access),
+            sockets: Arc::new(Semaphore::new(sockets)),
+            sockets_max: sockets,
             cookie_key,
             logger,
             started_at: clock.now(),
@@ -123,6 +142,19 @@ impl App {
             registry,
             config,
             clock,
+        }
+    }
+
+    /// How many streams have their socket to themselves.
+    fn streams_on_sockets(&self) -> usize {
+        self.sockets_max - self.sockets.available_permits()
+    }
+
+    /// Answers when no stream has its socket to itself, and no other will.
+    pub(crate) async fn streams_ended(&self) {
+        let all = u32::try_from(self.sockets_max).unwrap_or(u32::MAX);
+        if let Ok(all) = self.sockets.acquire_many(all).await {
+            all.forget();
         }
     }
 

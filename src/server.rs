@@ -5,6 +5,7 @@ mod faces;
 mod heart;
 mod listeners;
 mod lock;
+mod plain;
 mod reload;
 mod restore;
 mod systemd;
@@ -163,6 +164,7 @@ impl Server {
             metrics,
             first_token,
             cookie_key,
+            sockets: faces::sockets_max(),
             logger,
         }));
         let faces = Faces::open(&app, public, admin, certificate).map_err(StartError::Serve)?;

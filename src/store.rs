@@ -2,7 +2,7 @@
 //! that checks every law on every backend.
 //!
 //! ```text
-//!  append ──> one writer ──> commit ──> feed (head, newest lines, row) ──> wake the readers' `Notify`
+//!  append ──> one writer ──> commit ──> feed (head, newest lines, row) ──> tell each `Reader`
 //!                              │
 //!                              └──> the caller's `Pending` resolves
 //!  page, session, … ──> pooled readers
@@ -10,6 +10,7 @@
 
 #[cfg(test)]
 mod conformance;
+pub mod doorbell;
 pub mod feed;
 mod held;
 pub mod memory;
@@ -31,8 +32,9 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tokio::sync::{Notify, broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot};
 
+pub use doorbell::Reader;
 pub use feed::{Snapshot, Watch};
 pub use held::Held;
 
@@ -49,7 +51,7 @@ pub use held::Held;
 /// 5. **Once.** An [`Accept`] of a known message id stores nothing and answers with the first one's seq.
 /// 6. **Verbatim.** A line reads the same bytes for ever, whichever way it is read.
 /// 7. **Alone.** A session's pages hold that session's events only.
-/// 8. **Announced.** After every commit each `Notify` watching that session is notified, and the watch's snapshot is
+/// 8. **Announced.** After every commit each [`Reader`] watching that session is told, and the watch's snapshot is
 ///    at least as new. Notifications may be merged and spurious: a reader compares heads.
 /// 9. **The ledger follows the log.** A message is queued from its `user.message` until its `message.dispatched` or
 ///    `message.failed` is appended.
@@ -79,7 +81,7 @@ pub trait EventLog: Send + Sync + 'static {
     fn prune(&self, retention: Retention) -> Pending<Pruned>;
 
     /// Follows a session: the head, the newest lines and the row in memory, kept new by every commit.
-    fn watch(&self, session: SessionId, notify: Arc<Notify>) -> Pending<Watch>;
+    fn watch(&self, session: SessionId, reader: Arc<dyn Reader>) -> Pending<Watch>;
 
     /// Answers when all that was handed over before is in the log or refused; writes nothing. A read or a watch by itself may
     /// see the log as it was before an append whose caller has gone. It also shows that the writer is not stuck.

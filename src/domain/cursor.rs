@@ -6,7 +6,7 @@
 //! ```
 
 use super::{Seq, StoreId};
-use data_encoding::{BASE64URL_NOPAD, Encoder, Encoding};
+use data_encoding::{BASE64URL_NOPAD, Encoding};
 use sha2::{Digest, Sha256};
 
 /// The longest token, in characters. 64 cursors below 2^49 always fit.
@@ -41,6 +41,8 @@ static ALPHABET: Encoding = BASE64URL_NOPAD;
 const VERSION: u8 = 1;
 const HEAD: usize = 1 + size_of::<Fingerprint>();
 const CHECK: usize = size_of::<Check>();
+/// The most bytes of a session's key and seq.
+const CURSOR_MAX: usize = 15;
 
 impl Token {
     pub fn new(store: StoreId) -> Self {
@@ -56,7 +58,11 @@ impl Token {
     pub fn set(&mut self, key: SessionKey, seq: Seq) {
         match self.cursors.binary_search_by_key(&key, |cursor| cursor.0) {
             Ok(at) => self.cursors[at].1 = seq,
-            Err(at) => self.cursors.insert(at, (key, seq)),
+            Err(at) => {
+                // A stream of one session has no room for others.
+                self.cursors.reserve_exact(1);
+                self.cursors.insert(at, (key, seq));
+            }
         }
     }
 
@@ -69,18 +75,20 @@ impl Token {
         &self.cursors
     }
 
-    /// Appends the token's text to `out`. It allocates nothing else, since it runs for every frame.
+    /// Appends the token's text to `out`.
     pub fn encode(&self, out: &mut String) {
-        let mut writer = Writer { hash: Sha256::new(), text: ALPHABET.new_encoder(out) };
-        writer.write(&[VERSION]);
-        writer.write(&self.store);
+        let mut raw = Vec::with_capacity(HEAD + self.cursors.len() * CURSOR_MAX + CHECK);
+        raw.push(VERSION);
+        raw.extend(self.store);
         let mut last = 0;
         for (key, seq) in &self.cursors {
-            writer.varint(u64::from(key.0 - last));
-            writer.varint(seq.0);
+            write_varint(u64::from(key.0 - last), &mut raw);
+            write_varint(seq.0, &mut raw);
             last = key.0;
         }
-        writer.finish();
+        // In one pass each: it runs for every frame.
+        raw.extend(checksum(Sha256::digest(&raw)));
+        ALPHABET.encode_append(&raw, out);
     }
 
     /// Reads any text at all; what [`Token::encode`] did not write for `store` is an error.
@@ -141,37 +149,12 @@ fn read_varint(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Writes text and checksum in one pass.
-struct Writer<'a> {
-    hash: Sha256,
-    text: Encoder<'a>,
-}
-
-impl Writer<'_> {
-    fn write(&mut self, bytes: &[u8]) {
-        self.hash.update(bytes);
-        self.text.append(bytes);
+fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
     }
-
-    fn varint(&mut self, mut value: u64) {
-        let mut bytes = [0; 10];
-        let mut len = 0;
-        loop {
-            bytes[len] = (value & 0x7f) as u8;
-            value >>= 7;
-            len += 1;
-            if value == 0 {
-                break;
-            }
-            bytes[len - 1] |= 0x80;
-        }
-        self.write(&bytes[..len]);
-    }
-
-    fn finish(mut self) {
-        self.text.append(&checksum(self.hash.finalize()));
-        self.text.finalize();
-    }
+    out.push(value as u8);
 }
 
 #[cfg(test)]

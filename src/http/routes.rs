@@ -39,7 +39,7 @@ fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Adds the public API. Needs `web::Data<App>` in the application's data.
+/// Adds the public API, on the thread that serves it. Needs `web::Data<App>` in the application's data.
 pub fn configure(config: &mut ServiceConfig) {
     let mut scope = web::scope("").default_service(web::to(unknown_path));
     for resource in resources(endpoints()) {
@@ -48,6 +48,7 @@ pub fn configure(config: &mut ServiceConfig) {
     for resource in resources(admin::console()) {
         scope = scope.service(resource.guard(fn_guard(has_admin_api)));
     }
+    config.app_data(stream::Hub::new());
     config.service(scope.wrap(from_fn(gate::public)));
 }
 

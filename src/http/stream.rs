@@ -1,9 +1,16 @@
 //! The streams: where a reader begins, which sessions it may follow, and the response that carries the frames. What is
 //! written into it is the follower's.
 
+mod body;
+mod desk;
 mod follower;
 mod frames;
+mod hub;
 mod list;
+mod outlet;
+mod poller;
+
+pub(super) use hub::Hub;
 
 pub use frames::Frames;
 
@@ -11,6 +18,7 @@ use super::{
     App,
     auth::{Credential, Viewer},
     error::Failure,
+    handover::{HandOver, Handle},
     query,
     target::On,
 };
@@ -24,7 +32,7 @@ use crate::{
         connections::{Connection, Followed},
         replay::{Begin, plan},
     },
-    store::{StoreError, Watch},
+    store::{Reader, StoreError, Watch},
     wire::{
         api::{GoneFrame, GoneReason},
         problem::ErrorCode,
@@ -39,11 +47,13 @@ use actix_web_lab::{
     body::new_infallible_body_stream,
     header::{CacheControl, CacheDirective},
 };
+use body::Body;
 use follower::{Follower, Place};
+use hub::Seat;
 use list::ListFeed;
 use serde::Deserialize;
 use std::{collections::HashMap, sync::Arc};
-use tokio::sync::Notify;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,10 +156,14 @@ async fn open(
         return Err(Failure::invalid_query(detail));
     }
     let start = Start::read(request, query, app)?;
-    let notify = Arc::new(Notify::new());
-    let (mut places, mut followed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    let hub = request.app_data::<Hub>().ok_or_else(|| Failure::internal("the hub is missing"))?;
+    let seat = hub.seat(app).map_err(|error| Failure::internal(&error.to_string()))?;
+    let reader = hub.reader();
+    let count = names.len();
+    let (mut places, mut followed) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut gone = Vec::new();
     for name in names {
-        match watch(app, viewer, &name, &notify).await? {
+        match watch(app, viewer, &name, &reader).await? {
             Ok(watch) => {
                 let snapshot = watch.snapshot();
                 let begin = start.of(&watch);
@@ -165,9 +179,10 @@ async fn open(
         return Err(Failure::no_session());
     }
     let id = ConnectionId::from_uuid(Uuid::new_v4());
-    let name = viewer.name.to_string();
+    let name = viewer.name.clone();
     let (peer, now) = (request.peer_addr(), app.clock.now());
-    let connection = Arc::new(Connection::new(id, name, peer, followed, notify, now));
+    let connection = Arc::new(Connection::new(id, name, peer, followed, seat.waker(), now));
+    seat.follow(&connection);
     app.registry.open(connection.clone()).await.map_err(|refusal| match refusal {
         StreamRefusal::Full { limit } => {
             let detail = format!("{limit} streams are open already (streams.max_streams)");
@@ -177,17 +192,44 @@ async fn open(
     })?;
     let list = with_list.then(|| ListFeed::new(app.clone(), viewer.clone()));
     let follower = Follower::new(app.clone(), viewer.clone(), connection, places, gone, list);
-    let mut response = HttpResponse::Ok()
+    Ok(answer(app, request, follower, seat))
+}
+
+/// The head of the answer, and the way on which the frames follow.
+fn answer(app: &App, request: &HttpRequest, follower: Follower, seat: Seat) -> HttpResponse {
+    let mut builder = HttpResponse::Ok();
+    let builder = builder
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header(CacheControl(vec![CacheDirective::NoStore]))
-        .insert_header(("X-Accel-Buffering", "no"))
-        .body(new_infallible_body_stream(follower.into_stream()));
+        .insert_header(("X-Accel-Buffering", "no"));
+    if let Some((socket, permit)) = socket_of(request, app) {
+        let drive = |socket| seat.drive(follower, socket, permit);
+        let mut response = builder.body(HandOver::new(socket, drive));
+        // No other request is answered there.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+        return response;
+    }
+    let mut response = builder.body(new_infallible_body_stream(Body::new(follower, seat)));
     if request.version() <= Version::HTTP_10 {
         // It knows no chunks: the body ends with the connection.
         response.head_mut().no_chunking(true);
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
-    Ok(response)
+    response
+}
+
+/// The socket of a plain connection, if it can be taken from the HTTP library: what is written there has chunks, and
+/// nothing of a request's body is left to be read.
+fn socket_of(request: &HttpRequest, app: &App) -> Option<(Handle, OwnedSemaphorePermit)> {
+    let has_body = request.headers().contains_key(header::TRANSFER_ENCODING)
+        || request.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if has_body || request.version() != Version::HTTP_11 {
+        return None;
+    }
+    let handle = request.conn_data::<Handle>()?.clone();
+    // Beyond the limit they count as connections of the library, which has its own.
+    let permit = app.sockets.clone().try_acquire_owned().ok()?;
+    Some((handle, permit))
 }
 
 /// The live end of a session, if the credential may see it.
@@ -195,10 +237,10 @@ async fn watch(
     app: &App,
     viewer: &Credential,
     name: &str,
-    notify: &Arc<Notify>,
+    reader: &Arc<dyn Reader>,
 ) -> Result<Result<Watch, GoneReason>, Failure> {
     let Ok(session) = name.parse::<SessionId>() else { return Ok(Err(GoneReason::Unknown)) };
-    match app.log.watch(session, notify.clone()).await {
+    match app.log.watch(session, reader.clone()).await {
         Ok(watch) if viewer.sees(&watch.snapshot().session.agent) => Ok(Ok(watch)),
         Ok(_) | Err(StoreError::Unknown) => Ok(Err(GoneReason::Unknown)),
         // Whose it was is not known any more, so only who may see all is told that it existed.

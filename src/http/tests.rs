@@ -71,6 +71,7 @@ impl App {
             metrics: Arc::default(),
             first_token,
             cookie_key: auth::CookieKey::ANY,
+            sockets: 0,
             logger: None,
         })
     }

@@ -13,21 +13,21 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
     },
+    task::Waker,
 };
-use tokio::sync::Notify;
 
 /// One open stream.
 #[derive(Debug)]
 pub struct Connection {
     pub id: ConnectionId,
     /// The name of the credential that opened it.
-    pub credential: String,
+    pub credential: Arc<str>,
     /// Where the client's end is, as far as that is known.
     pub peer: Option<SocketAddr>,
     pub opened_at: Timestamp,
     pub followed: Vec<Followed>,
     /// Wakes the stream, whatever the reason.
-    pub notify: Arc<Notify>,
+    pub waker: Waker,
     suspended: AtomicBool,
     closing: AtomicU8,
     progress_at: AtomicI64,
@@ -89,10 +89,10 @@ impl Followed {
 impl Connection {
     pub fn new(
         id: ConnectionId,
-        credential: String,
+        credential: Arc<str>,
         peer: Option<SocketAddr>,
         followed: Vec<Followed>,
-        notify: Arc<Notify>,
+        waker: Waker,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Connection {
             peer,
             opened_at: now,
             followed,
-            notify,
+            waker,
             suspended: AtomicBool::new(false),
             closing: AtomicU8::new(0),
             progress_at: AtomicI64::new(now.as_millis()),
@@ -116,7 +116,7 @@ impl Connection {
     /// True where it was not suspended before.
     pub(crate) fn suspend(&self) -> bool {
         let is_new = !self.suspended.swap(true, Ordering::AcqRel);
-        self.notify.notify_one();
+        self.waker.wake_by_ref();
         is_new
     }
 
@@ -124,7 +124,7 @@ impl Connection {
     pub fn close(&self, reason: ByeReason) {
         let code = 1 + BYE_REASONS.iter().position(|other| *other == reason).unwrap_or(0) as u8;
         self.closing.store(code, Ordering::Release);
-        self.notify.notify_one();
+        self.waker.wake_by_ref();
     }
 
     pub fn closing(&self) -> Option<ByeReason> {

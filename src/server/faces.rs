@@ -1,7 +1,7 @@
 //! Where the server is reached: the public listener and the admin one, with what the kernel is told of their connections.
 //! What is answered is not known here.
 
-use super::{Certificate, CertificateError, listeners::AdminListener};
+use super::{Certificate, CertificateError, listeners::AdminListener, plain};
 use crate::{
     config::{Config, Tls},
     http::{self, App},
@@ -16,9 +16,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::{Instant, timeout_at};
 
 /// How long a request's head may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS handshakes that may be under way on one thread. Beyond, new connections wait in the backlog: it has to be more
@@ -37,6 +38,7 @@ pub(super) struct Faces {
     /// As in the configuration.
     pub(super) admin: String,
     shown: Shown,
+    app: Data<App>,
     http: Vec<ServerHandle>,
 }
 
@@ -80,7 +82,7 @@ impl Faces {
             serve_public(app.clone(), public, shown.certificate.as_ref())?,
             serve_admin(app.clone(), admin)?,
         ];
-        Ok(Self { public: address, admin: admin_listen, shown, http })
+        Ok(Self { public: address, admin: admin_listen, shown, app: app.clone(), http })
     }
 
     pub(super) fn shown(&self) -> Shown {
@@ -94,8 +96,11 @@ impl Faces {
 
     /// Lets connections take what was written to them, but not for long.
     pub(super) async fn close(&self) {
+        let deadline = Instant::now() + LAST_WORDS;
+        // The threads end with the last connection that they know of, and the streams with them.
+        let are_cut = timeout_at(deadline, self.app.streams_ended()).await.is_err();
         let stopped = join_all(self.http.iter().map(|http| http.stop(true)));
-        if tokio::time::timeout(LAST_WORDS, stopped).await.is_err() {
+        if timeout_at(deadline, stopped).await.is_err() || are_cut {
             log::info!("connections that take nothing are cut");
         }
     }
@@ -110,23 +115,28 @@ fn serve_public(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let server =
-        HttpServer::new(move || WebApp::new().app_data(app.clone()).configure(http::configure))
-            .workers(workers)
-            .disable_signals()
-            .client_request_timeout(HEAD_TIMEOUT)
-            // A reader that closes is gone at once, and not when the next ping but one cannot be written.
-            .h1_allow_half_closed(false)
-            .shutdown_timeout(1)
-            .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
-            .max_connection_rate(HANDSHAKES_MAX)
-            .max_connections(connections_max() / workers);
     let server = match certificate.map(Certificate::server_config).transpose() {
-        Ok(None) => server.listen(listener)?,
-        Ok(Some(tls)) => server.listen_rustls_0_23(listener, tls)?,
+        // What is left to the streams' own sockets is not the library's.
+        Ok(None) => {
+            let connections = connections_max() - sockets_max();
+            plain::serve(app, listener, workers, connections / workers)?
+        }
+        Ok(Some(tls)) => {
+            HttpServer::new(move || WebApp::new().app_data(app.clone()).configure(http::configure))
+                .workers(workers)
+                .disable_signals()
+                .client_request_timeout(HEAD_TIMEOUT)
+                // A reader that closes is gone at once, and not when the next ping but one cannot be written.
+                .h1_allow_half_closed(false)
+                .shutdown_timeout(1)
+                .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
+                .max_connection_rate(HANDSHAKES_MAX)
+                .max_connections(connections_max() / workers)
+                .listen_rustls_0_23(listener, tls)?
+                .run()
+        }
         Err(error) => return Err(io::Error::other(error)),
     };
-    let server = server.run();
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)
@@ -155,6 +165,11 @@ fn serve_admin(app: Data<App>, listener: AdminListener) -> io::Result<ServerHand
 fn connections_max() -> usize {
     let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
     limit.unwrap_or(CONNECTIONS_MAX).min(CONNECTIONS_MAX) / 4 * 3
+}
+
+/// Of them, how many may be streams that have their socket to themselves.
+pub(super) fn sockets_max() -> usize {
+    connections_max() / 2
 }
 
 /// Frames are small and wanted at once; a peer that takes nothing for the stall limit is cut by the kernel, also while

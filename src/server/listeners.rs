@@ -155,6 +155,20 @@ mod tests {
         std::net::TcpStream::connect(address).unwrap();
     }
 
+    /// More than a short queue would hold, where 1 s is lost for each that finds no place.
+    #[test]
+    fn many_connections_can_wait_to_be_accepted() {
+        const WAITING: usize = 400;
+        let (public, _) = open(Inherited::default(), &local()).unwrap();
+        let address = public.local_addr().unwrap().into();
+        let connect = |_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.connect_timeout(&address, std::time::Duration::from_millis(900)).unwrap();
+            socket
+        };
+        assert_eq!((0..WAITING).map(connect).collect::<Vec<_>>().len(), WAITING);
+    }
+
     #[test]
     fn a_socket_that_others_can_reach_is_refused_like_such_an_address() {
         let open_to_all = || Some(bound("0.0.0.0:0"));

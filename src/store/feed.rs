@@ -3,18 +3,20 @@
 
 use super::{
     Line, Stored,
+    doorbell::Reader,
     held::{Held, Holds},
 };
 use crate::domain::{Seq, Session, SessionId};
 use bytes::Bytes;
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
+    ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
 /// How many of the newest lines a feed keeps, and how many bytes of them: enough for a reconnect within the default
 /// replay cap to need no storage read.
@@ -61,7 +63,7 @@ struct Live {
     /// The lines up to `head`, without a hole.
     hot: VecDeque<Bytes>,
     hot_bytes: usize,
-    readers: Vec<Weak<Notify>>,
+    readers: Vec<Weak<dyn Reader>>,
 }
 
 /// A reader's hold on a session's live end. Cheap to keep; dropping it ends the following.
@@ -176,28 +178,31 @@ impl Feeds {
     }
 
     /// Joins the session's feed, if it has one.
-    pub(crate) fn join(&self, session: SessionId, notify: &Arc<Notify>) -> Option<Watch> {
+    pub(crate) fn join(&self, session: SessionId, reader: &Arc<dyn Reader>) -> Option<Watch> {
         let feed = self.get(session)?;
         let mut live = feed.lock();
         // Asked under the lock: a deletion either is seen here or wakes this reader too.
         if feed.deleted.load(Ordering::Acquire) {
             return None;
         }
-        if live.readers.len() == live.readers.capacity() {
-            live.readers.retain(|reader| reader.strong_count() > 0);
-            let alive = live.readers.len();
-            live.readers.reserve(alive + 1);
+        // One reader may follow for many, and joins for each of them.
+        if !live.readers.iter().any(|known| ptr::addr_eq(known.as_ptr(), Arc::as_ptr(reader))) {
+            if live.readers.len() == live.readers.capacity() {
+                live.readers.retain(|reader| reader.strong_count() > 0);
+                let alive = live.readers.len();
+                live.readers.reserve(alive + 1);
+            }
+            live.readers.push(Arc::downgrade(reader));
         }
-        live.readers.push(Arc::downgrade(notify));
         drop(live);
         Some(Watch(feed))
     }
 
     /// Joins the session's feed, or opens it at `stored`. Only the writer may call this, between two commits: then
     /// `stored` cannot be out of date.
-    pub(crate) fn open(&self, stored: Stored, notify: &Arc<Notify>) -> Watch {
+    pub(crate) fn open(&self, stored: Stored, reader: &Arc<dyn Reader>) -> Watch {
         let session = stored.session.id;
-        if let Some(watch) = self.join(session, notify) {
+        if let Some(watch) = self.join(session, reader) {
             return watch;
         }
         let feed = Arc::new(Feed {
@@ -212,7 +217,7 @@ impl Feeds {
                 queued: stored.queued,
                 hot: VecDeque::new(),
                 hot_bytes: 0,
-                readers: vec![Arc::downgrade(notify)],
+                readers: vec![Arc::downgrade(reader)],
             }),
             holds: Arc::clone(&self.holds),
         });
@@ -253,7 +258,7 @@ impl Feeds {
         }
         live.queued = live.queued.saturating_add_signed(commit.queued_change);
         feed.head.store(live.head.0, Ordering::Release);
-        wake(&mut live);
+        tell(session, &mut live);
     }
 
     /// Older events were removed. Nobody is woken: who reads the log again sees it there.
@@ -270,7 +275,7 @@ impl Feeds {
         let Some(feed) = feed else { return };
         let mut live = feed.lock();
         feed.deleted.store(true, Ordering::Release);
-        wake(&mut live);
+        tell(session, &mut live);
     }
 }
 
@@ -282,11 +287,10 @@ pub(crate) struct Commit {
     pub(crate) queued_change: i32,
 }
 
-fn wake(live: &mut Live) {
-    // `notify_one` leaves a permit where nobody waits yet: no wake-up falls between a check and a wait.
+fn tell(session: SessionId, live: &mut Live) {
     live.readers.retain(|reader| match reader.upgrade() {
-        Some(notify) => {
-            notify.notify_one();
+        Some(reader) => {
+            reader.news(session);
             true
         }
         None => false,
@@ -297,10 +301,16 @@ fn wake(live: &mut Live) {
 mod tests {
     use super::{super::conformance::sample, *};
     use futures_util::FutureExt;
+    use tokio::sync::Notify;
+
+    fn reader(notify: &Arc<Notify>) -> Arc<dyn Reader> {
+        notify.clone()
+    }
 
     fn open(feeds: &Feeds, notify: &Arc<Notify>) -> Watch {
         let session = Arc::new(sample::session(1));
-        feeds.open(Stored { key: 1, session, head: Seq::ZERO, first: Seq(1), queued: 0 }, notify)
+        let stored = Stored { key: 1, session, head: Seq::ZERO, first: Seq(1), queued: 0 };
+        feeds.open(stored, &reader(notify))
     }
 
     fn publish(feeds: &Feeds, watch: &Watch, lines: impl IntoIterator<Item = usize>) {
@@ -363,7 +373,7 @@ mod tests {
         let (one, two) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let first = open(&feeds, &one);
         publish(&feeds, &first, [1]);
-        let second = feeds.join(first.session(), &two).unwrap();
+        let second = feeds.join(first.session(), &reader(&two)).unwrap();
         assert_eq!(seqs(second.lines_after(Seq(0), 9, 9)), Some(vec![1]));
         publish(&feeds, &first, [1]);
         assert!(one.notified().now_or_never().is_some());
@@ -377,7 +387,7 @@ mod tests {
         feeds.delete(watch.session());
         assert!(watch.is_deleted());
         assert!(notify.notified().now_or_never().is_some());
-        assert!(feeds.join(watch.session(), &notify).is_none());
+        assert!(feeds.join(watch.session(), &reader(&notify)).is_none());
     }
 
     #[test]
@@ -386,7 +396,7 @@ mod tests {
         let kept = Arc::new(Notify::new());
         let watch = open(&feeds, &kept);
         for number in 0..10_000 {
-            let passing = Arc::new(Notify::new());
+            let passing = reader(&Arc::new(Notify::new()));
             let session = Arc::new(sample::session(number));
             let _ = feeds.join(watch.session(), &passing).unwrap();
             feeds

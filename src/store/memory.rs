@@ -3,8 +3,8 @@
 
 use super::{
     Accept, Append, Appended, Backup, Create, Created, Entry, EventLog, LedgerChange, Line,
-    MessageStatus, Page, PageFrom, PageQuery, Pending, Pruned, Receipt, Retention, SessionQuery,
-    StoreError, StoreStats, Stored, Unfinished, Watch,
+    MessageStatus, Page, PageFrom, PageQuery, Pending, Pruned, Reader, Receipt, Retention,
+    SessionQuery, StoreError, StoreStats, Stored, Unfinished, Watch,
     feed::{Commit, Feeds},
 };
 use crate::{
@@ -22,7 +22,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 #[derive(Debug)]
@@ -355,9 +355,9 @@ impl EventLog for MemoryLog {
         })
     }
 
-    fn watch(&self, session: SessionId, notify: Arc<Notify>) -> Pending<Watch> {
+    fn watch(&self, session: SessionId, reader: Arc<dyn Reader>) -> Pending<Watch> {
         // Under the lock that every change is made under: the feed is opened between two commits.
-        self.read(|state| Ok(self.feeds.open(state.log(session)?.stored(), &notify)))
+        self.read(|state| Ok(self.feeds.open(state.log(session)?.stored(), &reader)))
     }
 
     fn page(&self, query: PageQuery) -> Pending<Page> {

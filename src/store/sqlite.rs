@@ -30,7 +30,7 @@ mod writer;
 
 use super::{
     Answer, Append, Appended, Backup, Create, Created, EventLog, Page, PageQuery, Pending, Pruned,
-    Receipt, Retention, SessionQuery, StoreError, StoreStats, Stored, Unfinished, Watch,
+    Reader, Receipt, Retention, SessionQuery, StoreError, StoreStats, Stored, Unfinished, Watch,
     feed::Feeds,
 };
 use crate::{
@@ -51,7 +51,7 @@ use std::{
     pin::Pin,
     sync::Arc,
 };
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 pub use crate::config::Durability;
 pub use open::OpenError;
@@ -153,14 +153,14 @@ impl EventLog for SqliteLog {
         pending
     }
 
-    fn watch(&self, session: SessionId, notify: Arc<Notify>) -> Pending<Watch> {
+    fn watch(&self, session: SessionId, reader: Arc<dyn Reader>) -> Pending<Watch> {
         if self.gate.is_open()
-            && let Some(watch) = self.feeds.join(session, &notify)
+            && let Some(watch) = self.feeds.join(session, &reader)
         {
             return Pending::ready(Ok(watch));
         }
         let (answer, pending) = Pending::new();
-        self.gate.write(Job::Watch(session, notify, answer));
+        self.gate.write(Job::Watch(session, reader, answer));
         pending
     }
 

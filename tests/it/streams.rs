@@ -7,6 +7,7 @@ mod list;
 mod reconnect;
 mod replay;
 mod scope;
+mod sockets;
 mod start;
 mod support;
 mod ticks;

@@ -31,6 +31,7 @@ pub(super) async fn serve(_: Admin, app: Data<App>) -> Result<HttpResponse, Fail
     let mut text = Exposition::default();
     of_server(&app, &mut text);
     of_events(&app, &mut text);
+    of_sockets(&app, &mut text);
     of_sessions(&app, &mut text);
     of_requests(&app, &mut text);
     if let Some(overview) = overview.flatten() {
@@ -113,6 +114,14 @@ fn of_events(app: &App, text: &mut Exposition) {
         "seawall_store_waiting_calls",
         "Calls that wait for the store's threads.",
         waiting.map(|(queue, gauge)| ([("queue", queue)], gauge.get() as f64)),
+    );
+}
+
+fn of_sockets(app: &App, text: &mut Exposition) {
+    text.gauge(
+        "seawall_streams_on_sockets",
+        "Open streams that write to their socket themselves: those without TLS.",
+        app.streams_on_sockets() as f64,
     );
 }
 

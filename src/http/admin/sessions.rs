@@ -132,7 +132,7 @@ fn streams_by_session(overview: &Overview) -> HashMap<SessionId, Vec<SessionStre
             let progress = followed.progress();
             streams.entry(followed.session()).or_default().push(SessionStream {
                 connection_id: connection.id,
-                credential: connection.credential.clone(),
+                credential: connection.credential.to_string(),
                 suspended: connection.is_suspended(),
                 cursor: progress.cursor,
                 lag: progress.behind(),

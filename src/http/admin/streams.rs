@@ -34,7 +34,7 @@ fn view(stream: &Connection) -> ConnectionView {
     let followed = stream.followed.iter().filter(|followed| !followed.is_gone());
     ConnectionView {
         id: stream.id,
-        credential: stream.credential.clone(),
+        credential: stream.credential.to_string(),
         peer: stream.peer.map(|peer| peer.to_string()),
         opened_at: stream.opened_at,
         suspended: stream.is_suspended(),

@@ -1,33 +1,36 @@
-//! One open stream: asks its tails what comes next, writes it, waits. It is polled by the connection alone, when the
-//! socket has room: a reader that does not read costs its cursors and nothing more.
+//! One open stream: asks its tails what comes next, and writes it when its connection has room: a reader that does not
+//! read costs its cursors and nothing more. Where the bytes go, and who wakes it, is not known here.
 
-use super::{frames::Frames, list::ListFeed};
+mod gather;
+
+use super::{desk::Desk, frames::Frames, list::ListFeed};
 use crate::{
     domain::{
-        Seq,
+        Seq, Timestamp,
         cursor::{SessionKey, Token},
     },
     http::{Access, App, auth::Credential},
-    metrics,
     registry::{
+        actor::RegistryActor,
         connections::{Connection, Followed},
-        replay::{Begin, Gap, Plan, plan},
+        replay::{Gap, Plan},
     },
-    session::tail::{Next, Paged, Tail},
-    store::{PageFrom, PageQuery, StoreError, Watch},
-    wire::api::{
-        ByeFrame, ByeReason, GapReason, GoneFrame, GoneReason, PingFrame, ServerFrame, Welcome,
-    },
+    session::tail::Tail,
+    store::{Page, Pending, StoreError, Watch},
+    wire::api::{ByeFrame, ByeReason, GoneFrame, PingFrame, ServerFrame, Welcome},
 };
+use actix::Addr;
 use actix_web::web;
 use bytes::Bytes;
-use futures_util::{Stream, stream};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::sync::watch;
 
 /// When a client whose stream we end should come back, in milliseconds.
 const RETRY_MS: u64 = 1000;
-/// The most bytes of one page read from the log.
-const PAGE_BYTES: usize = 1 << 20;
 /// How long a stream waits after the log could not be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
@@ -35,7 +38,7 @@ pub(super) struct Follower {
     app: web::Data<App>,
     viewer: Credential,
     /// Changes when other credentials are valid.
-    access: tokio::sync::watch::Receiver<Arc<Access>>,
+    access: watch::Receiver<Arc<Access>>,
     /// As the welcome says; a reload does not break that word.
     heartbeat: Duration,
     connection: Arc<Connection>,
@@ -43,17 +46,18 @@ pub(super) struct Follower {
     /// The place whose batch comes next.
     turn: usize,
     gone: Vec<GoneFrame>,
-    list: Option<ListFeed>,
+    list: Option<Box<ListFeed>>,
     frames: Frames,
-    /// Events so far.
-    sent: u64,
-    draining: tokio::sync::watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
     /// Another registry has to be told of this stream.
-    registries:
-        tokio::sync::watch::Receiver<Option<actix::Addr<crate::registry::actor::RegistryActor>>>,
+    registries: watch::Receiver<Option<Addr<RegistryActor>>>,
     stage: Stage,
-    /// Why the log could not be read when frames were last gathered.
+    /// A page of the log that is on its way.
+    reading: Option<Reading>,
+    /// Why the log cannot be read, since frames were last gathered without that.
     read_error: Option<StoreError>,
+    /// When it has to be asked again, also if nobody wakes it.
+    due: Timestamp,
 }
 
 /// One session on the stream.
@@ -61,21 +65,33 @@ pub(super) struct Place {
     tail: Tail,
     key: SessionKey,
     /// Its first frames are still to come: the gap if there is one, what was missed, the snapshot.
-    opening: Option<Option<Gap>>,
+    opening: Option<Option<Box<Gap>>>,
     is_gone: bool,
+}
+
+struct Reading {
+    /// Whose.
+    place: usize,
+    after: Seq,
+    page: Pending<Page>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Welcome,
     Following,
+    /// Silent until the grace ends or the client goes; it resumes by a new stream.
+    Suspended {
+        until: Timestamp,
+    },
     Over,
 }
 
 impl Place {
     pub(super) fn new(watch: Watch, plan: Plan) -> Self {
         let key = SessionKey(watch.key());
-        Self { tail: Tail::new(watch, plan.cursor), key, opening: Some(plan.gap), is_gone: false }
+        let opening = Some(plan.gap.map(Box::new));
+        Self { tail: Tail::new(watch, plan.cursor), key, opening, is_gone: false }
     }
 }
 
@@ -101,6 +117,7 @@ impl Follower {
             draining: app.registry.draining(),
             registries,
             heartbeat: app.config.now().streams.heartbeat,
+            due: connection.opened_at,
             app,
             viewer,
             access,
@@ -108,52 +125,85 @@ impl Follower {
             places,
             turn: 0,
             gone,
-            list,
+            list: list.map(Box::new),
             frames,
-            sent: 0,
             stage: Stage::Welcome,
+            reading: None,
             read_error: None,
         }
     }
 
-    /// The response's body. A chunk is made when the connection asks for one.
-    pub(super) fn into_stream(self) -> impl Stream<Item = Bytes> + 'static {
-        stream::unfold(self, |mut follower| async move {
-            let chunk = follower.next_chunk().await?;
-            Some((chunk, follower))
-        })
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
 
-    async fn next_chunk(&mut self) -> Option<Bytes> {
-        if let Some(piece) = self.frames.rest() {
-            self.connection.progressed(self.app.clock.now(), piece.len());
-            return Some(piece);
+    /// When to ask again after a `Pending`, if the connection's waker is not woken before.
+    pub(super) fn due(&self) -> Timestamp {
+        self.due
+    }
+
+    /// The next bytes; to be asked for where the connection has room. None: the stream is over.
+    pub(super) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        desk: &mut Desk,
+    ) -> Poll<Option<Bytes>> {
+        self.frames.swap_buffer(&mut desk.buffer);
+        let polled = self.poll(cx, desk);
+        self.frames.swap_buffer(&mut desk.buffer);
+        polled
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, desk: &mut Desk) -> Poll<Option<Bytes>> {
+        match self.stage {
+            Stage::Over => return Poll::Ready(None),
+            Stage::Suspended { until } => return self.poll_suspended(desk.now, until),
+            Stage::Welcome => self.welcome(),
+            Stage::Following => {}
         }
-        loop {
-            match self.stage {
-                Stage::Over => return None,
-                Stage::Welcome => self.welcome(),
-                Stage::Following => {}
-            }
-            if self.is_revoked() {
-                self.connection.close(ByeReason::Revoked);
-            }
-            if self.connection.is_suspended() {
-                // Silent until the grace ends or the client goes; it resumes by a new stream.
-                self.wait_suspended().await;
-                return None;
-            }
-            if let Some(reason) = self.connection.closing() {
-                self.bye(reason);
-            } else {
-                self.gather().await;
-            }
-            if let Some(chunk) = self.frames.take() {
-                self.connection.progressed(self.app.clock.now(), chunk.len());
-                return Some(chunk);
-            }
-            self.wait().await;
+        if self.is_revoked() {
+            self.connection.close(ByeReason::Revoked);
         }
+        if self.connection.is_suspended() {
+            let until = desk.now + desk.limits.suspend_grace;
+            self.stage = Stage::Suspended { until };
+            return self.poll_suspended(desk.now, until);
+        }
+        let from = self.only_place().map(|place| place.tail.cursor());
+        if let Some(reason) = self.connection.closing() {
+            self.bye(reason);
+        } else {
+            if let Some(frames) = self.share(desk) {
+                return Poll::Ready(Some(frames));
+            }
+            self.hear();
+            self.gather(cx, desk);
+        }
+        // Silence for a whole heartbeat, counted from the last frame, is broken by a ping.
+        let ping_at = self.connection.progressed_at() + self.heartbeat;
+        if self.frames.size().0 == 0 && ping_at <= desk.now {
+            self.frames.named("ping", None, &PingFrame { ts: desk.now });
+        }
+        if let Some(chunk) = self.take(from, desk) {
+            return Poll::Ready(Some(chunk));
+        }
+        self.due = match &self.list {
+            // What was to be read and could not be would be due at once, again and again.
+            _ if self.read_error.is_some() => ping_at.min(desk.now + READ_RETRY),
+            Some(list) => list.next_due().map_or(ping_at, |due| due.min(ping_at)),
+            None => ping_at,
+        };
+        Poll::Pending
+    }
+
+    fn poll_suspended(&mut self, now: Timestamp, until: Timestamp) -> Poll<Option<Bytes>> {
+        let is_over = until <= now || self.connection.closing().is_some() || self.is_revoked();
+        if is_over {
+            self.stage = Stage::Over;
+            return Poll::Ready(None);
+        }
+        self.due = until;
+        Poll::Pending
     }
 
     /// Looks only where other credentials have become valid since it last did.
@@ -186,285 +236,25 @@ impl Follower {
         self.stage = Stage::Over;
     }
 
-    /// Writes what there is. A log that cannot be read is logged once for a run of failures.
-    async fn gather(&mut self) {
-        crate::fault::point!("stream::gather");
-        let failed_before = self.read_error.take().is_some();
-        self.write_frames().await;
-        if let Some(error) = &self.read_error
-            && !failed_before
+    /// What changed for the whole server.
+    fn hear(&mut self) {
+        if self.draining.has_changed().unwrap_or(false) {
+            let draining = *self.draining.borrow_and_update();
+            self.frames.named("server", None, &ServerFrame { draining });
+        }
+        if self.registries.has_changed().unwrap_or(false)
+            && self.registries.borrow_and_update().is_some()
         {
-            log::warn!(error:%, connection:% = self.connection.id; "the log cannot be read for a stream");
+            // A registry that was rebuilt knows no streams until they tell it; the frames go on meanwhile.
+            let (app, connection) = (self.app.clone(), self.connection.clone());
+            actix::spawn(async move {
+                let _ = app.registry.open(connection).await;
+            });
         }
-    }
-
-    /// Round by round over the sessions, until a chunk is full or nothing is left.
-    async fn write_frames(&mut self) {
-        for index in 0..self.places.len() {
-            if self.places[index].tail.watch().is_deleted() {
-                // There is nothing to open any more; below it is told.
-                continue;
-            }
-            self.open_place(index).await;
-            if self.places[index].opening.is_some() && self.is_full() {
-                // The sessions keep their order: the next one begins when this one is through.
-                return;
-            }
-        }
-        while !self.is_full() && self.round().await {}
-        if let Some(list) = &mut self.list
-            && let Err(error) = list.write(&mut self.frames).await
-        {
-            self.read_error = Some(error);
-        }
-        self.drop_deleted();
-    }
-
-    /// A batch of each session, up to where the chunk is full: there the next one goes on, or the first sessions would
-    /// always have the most of it. False where nothing came.
-    async fn round(&mut self) -> bool {
-        let config = self.app.config.now();
-        let streams = &config.streams;
-        let (sync_batch, queue_frames) = (streams.sync_batch, streams.queue_frames);
-        let mut moved = false;
-        for _ in 0..self.places.len() {
-            let is_cut = self.frames.size().0 + sync_batch > queue_frames;
-            let upto = self.places[self.turn].tail.watch().head();
-            moved |= self.advance(self.turn, upto).await;
-            let is_full = self.is_full();
-            if !(is_full && is_cut) {
-                self.turn = (self.turn + 1) % self.places.len();
-            }
-            if is_full {
-                break;
-            }
-        }
-        moved
-    }
-
-    fn is_full(&self) -> bool {
-        let (frames, bytes) = self.frames.size();
-        let config = self.app.config.now();
-        let streams = &config.streams;
-        frames >= streams.queue_frames || bytes >= streams.queue_bytes
-    }
-
-    /// The first frames of a session: gap, what was missed, snapshot. What does not fit comes with the next chunk.
-    async fn open_place(&mut self, index: usize) {
-        let place = &mut self.places[index];
-        let Some(gap) = place.opening.take() else { return };
-        if let Some(gap) = gap {
-            let (watch, cursor) = (place.tail.watch(), place.tail.cursor());
-            self.frames.gap(watch, gap, cursor, watch.head().max(cursor));
-            self.count_gap(gap);
-        }
-        loop {
-            if self.is_full() {
-                self.places[index].opening = Some(None);
-                return;
-            }
-            // What is committed while the missed events are written comes before the snapshot, which is true at its head.
-            let snapshot = self.places[index].tail.watch().snapshot();
-            if self.places[index].tail.cursor() >= snapshot.head {
-                self.frames.snapshot(&snapshot);
-                return;
-            }
-            let sent = self.sent;
-            let moved = self.advance(index, snapshot.head).await;
-            self.app.metrics.replayed_events.add(self.sent - sent);
-            if !moved {
-                self.places[index].opening = Some(None);
-                return;
-            }
-        }
-    }
-
-    /// Writes one batch of a session's next events, up to `upto`. False where nothing came of it.
-    async fn advance(&mut self, index: usize, upto: Seq) -> bool {
-        if self.places[index].is_gone {
-            return false;
-        }
-        if self.followed(index).take_jump() && self.is_behind(index) {
-            self.jump(index);
-            return true;
-        }
-        let config = self.app.config.now();
-        let streams = &config.streams;
-        let (frames, bytes) = self.frames.size();
-        let room = streams.queue_bytes.saturating_sub(bytes);
-        let batch = streams.queue_frames.saturating_sub(frames).clamp(1, streams.sync_batch);
-        let lines = match self.places[index].tail.next(upto, batch, room) {
-            Next::UpToDate => return false,
-            Next::Lines(lines) => lines,
-            Next::Read { after } => match self.read(index, after, upto).await {
-                Some(lines) => lines,
-                None => return true,
-            },
-        };
-        let place = &mut self.places[index];
-        for line in &lines {
-            self.frames.event(place.key, line);
-            place.tail.take(line);
-        }
-        self.sent += lines.len() as u64;
-        self.app.metrics.sent_events.add(lines.len() as u64);
-        self.followed(index).moved_to(self.places[index].tail.cursor());
-        !lines.is_empty()
-    }
-
-    /// Reads a page of the log. None where a gap was written instead.
-    async fn read(
-        &mut self,
-        index: usize,
-        after: Seq,
-        upto: Seq,
-    ) -> Option<Vec<crate::store::Line>> {
-        let query = PageQuery {
-            session: self.places[index].tail.watch().session(),
-            from: PageFrom::After(after),
-            limit: self.app.config.now().streams.sync_batch,
-            max_bytes: PAGE_BYTES,
-            types: Vec::new(),
-        };
-        let page = match self.app.log.page(query).await {
-            Ok(page) => page,
-            // Its watch tells of it too, and the reader learns it from there.
-            Err(StoreError::Unknown | StoreError::Deleted) => return Some(Vec::new()),
-            Err(error) => {
-                // The other sessions of the stream are served meanwhile.
-                self.read_error = Some(error);
-                return Some(Vec::new());
-            }
-        };
-        match self.places[index].tail.page(page, upto) {
-            Paged::Lines(lines) => Some(lines),
-            Paged::Pruned { first } => {
-                let head = self.places[index].tail.watch().head();
-                let cap = self.app.config.now().streams.max_replay_gap;
-                self.skip(index, plan(Begin::After(after), first, head, cap), head);
-                None
-            }
-        }
-    }
-
-    /// Whether it still is further behind than the cap: since the order to jump it may have caught up.
-    fn is_behind(&self, index: usize) -> bool {
-        let tail = &self.places[index].tail;
-        tail.watch().head().0.saturating_sub(tail.cursor().0)
-            > self.app.config.now().streams.max_replay_gap
-    }
-
-    /// Moves a stream that fell too far behind to the head.
-    fn jump(&mut self, index: usize) {
-        let place = &self.places[index];
-        let (after, head) = (place.tail.cursor(), place.tail.watch().head());
-        let gap = Gap {
-            after: Some(after),
-            missed: Some(head.0.saturating_sub(after.0)),
-            reason: GapReason::ReplayCap,
-            history_after: after,
-        };
-        self.skip(index, Plan { cursor: head, gap: Some(gap) }, head);
-    }
-
-    fn skip(&mut self, index: usize, plan: Plan, head: Seq) {
-        let place = &mut self.places[index];
-        place.tail.jump(plan.cursor);
-        if let Some(gap) = plan.gap {
-            self.frames.gap(place.tail.watch(), gap, plan.cursor, head);
-            self.count_gap(gap);
-        }
-        self.followed(index).moved_to(plan.cursor);
-    }
-
-    fn count_gap(&self, gap: Gap) {
-        let reason = match gap.reason {
-            GapReason::ReplayCap => metrics::Gap::ReplayCap,
-            GapReason::Retention => metrics::Gap::Retention,
-            GapReason::CursorAhead => metrics::Gap::CursorAhead,
-            GapReason::UnknownCursor => metrics::Gap::UnknownCursor,
-        };
-        self.app.metrics.gaps.of(reason).add(1);
     }
 
     fn followed(&self, index: usize) -> &Followed {
         &self.connection.followed[index]
-    }
-
-    /// Takes deleted sessions off the stream; without any session left, and without the list, it ends.
-    fn drop_deleted(&mut self) {
-        for index in 0..self.places.len() {
-            let place = &mut self.places[index];
-            if place.is_gone || !place.tail.watch().is_deleted() {
-                continue;
-            }
-            place.is_gone = true;
-            self.frames.forget(place.key);
-            let session_id = place.tail.watch().session().to_string();
-            self.frames.named("gone", None, &GoneFrame { session_id, reason: GoneReason::Deleted });
-            self.followed(index).set_gone();
-        }
-        if self.list.is_none() && self.places.iter().all(|place| place.is_gone) {
-            self.bye(ByeReason::Deleted);
-        }
-    }
-
-    /// Waits for anything to do. Silence for a whole heartbeat, counted from the last frame, is broken by a ping.
-    async fn wait(&mut self) {
-        let clock = &self.app.clock;
-        let heartbeat = self.heartbeat;
-        let to_ping = (self.connection.progressed_at() + heartbeat - clock.now()).min(heartbeat);
-        let is_failing = self.read_error.is_some();
-        let timeout = if is_failing { to_ping.min(READ_RETRY) } else { to_ping };
-        let list = async {
-            match &mut self.list {
-                // What was to be read and could not be would be due at once, again and again.
-                Some(list) if !is_failing => list.changed().await,
-                _ => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.connection.notify.notified() => {}
-            Ok(()) = self.draining.changed() => {
-                let draining = *self.draining.borrow_and_update();
-                self.frames.named("server", None, &ServerFrame { draining });
-            }
-            Ok(()) = self.registries.changed() => {
-                // A registry that was rebuilt knows no streams until they tell it; the frames go on meanwhile.
-                if self.registries.borrow_and_update().is_some() {
-                    let _ = self.app.registry.open(self.connection.clone()).await;
-                }
-            }
-            // Whether that concerns this stream is looked at before the next frame.
-            Ok(()) = self.access.changed() => self.access.mark_changed(),
-            () = list => {}
-            () = clock.sleep(timeout) => {
-                if timeout == to_ping {
-                    self.frames.named("ping", None, &PingFrame { ts: clock.now() });
-                }
-            }
-        }
-    }
-
-    async fn wait_suspended(&mut self) {
-        let revoked = async {
-            while self.access.changed().await.is_ok() {
-                if !self.access.borrow_and_update().tokens.still_hold(&self.viewer) {
-                    return;
-                }
-            }
-        };
-        let grace = self.app.clock.sleep(self.app.config.now().sessions.suspend_grace);
-        let closed = async {
-            while self.connection.closing().is_none() {
-                self.connection.notify.notified().await;
-            }
-        };
-        tokio::select! {
-            () = grace => {}
-            () = closed => {}
-            () = revoked => {}
-        }
     }
 }
 

@@ -1,10 +1,10 @@
-//! Frames of a stream, written one after another into a buffer. The token of a frame names the stream's place in all
+//! Frames of a stream, written one after another into a buffer that is lent to it. The token of a frame names the stream's place in all
 //! its sessions at that frame.
 
 use crate::{
     domain::{
         Seq,
-        cursor::{SessionKey, Token},
+        cursor::{SessionKey, TOKEN_MAX, Token},
     },
     registry::replay::Gap,
     store::{Line, Snapshot, Watch},
@@ -15,24 +15,25 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
-
-/// The most bytes that are handed over at a time. A reader has made progress when the next ones are asked for, and by
-/// that a slow one is told from one that has stopped: at 1 kB/s these take a fraction of the stall limit.
-const PIECE: usize = 16 * 1024;
+use std::mem;
 
 pub struct Frames {
+    /// Lent by the thread while the stream is served: an idle stream holds none.
     buffer: BytesMut,
     count: usize,
-    /// What is being handed over.
-    ready: Bytes,
+    /// How many of them are events of the log.
+    events: usize,
     token: Token,
-    /// The token as text; kept for its allocation.
-    id: String,
 }
 
 impl Frames {
     pub fn new(token: Token) -> Self {
-        Self { buffer: BytesMut::new(), count: 0, ready: Bytes::new(), token, id: String::new() }
+        Self { buffer: BytesMut::new(), count: 0, events: 0, token }
+    }
+
+    /// Gives the buffer, or takes it back.
+    pub(super) fn swap_buffer(&mut self, buffer: &mut BytesMut) {
+        mem::swap(&mut self.buffer, buffer);
     }
 
     /// How many frames and bytes wait to be handed over.
@@ -40,20 +41,19 @@ impl Frames {
         (self.count, self.buffer.len())
     }
 
-    /// The next piece of what was written; None where nothing was.
-    pub fn take(&mut self) -> Option<Bytes> {
-        if self.ready.is_empty() && !self.buffer.is_empty() {
-            self.count = 0;
-            // An idle stream holds no buffer.
-            self.ready = std::mem::take(&mut self.buffer).freeze();
-        }
-        self.rest()
+    pub(super) fn events(&self) -> usize {
+        self.events
     }
 
-    /// The next piece of what is being handed over; until there is none, a frame may be there by half.
-    pub(super) fn rest(&mut self) -> Option<Bytes> {
-        let piece = self.ready.split_to(self.ready.len().min(PIECE));
-        (!piece.is_empty()).then_some(piece)
+    /// How many events wait, where nothing else does.
+    pub(super) fn only_events(&self) -> Option<usize> {
+        (self.events == self.count).then_some(self.events)
+    }
+
+    /// What was written; None where nothing was.
+    pub fn take(&mut self) -> Option<Bytes> {
+        (self.count, self.events) = (0, 0);
+        (!self.buffer.is_empty()).then(|| self.buffer.split().freeze())
     }
 
     /// Sets the stream's place in a session without a frame.
@@ -75,6 +75,7 @@ impl Frames {
     pub fn event(&mut self, key: SessionKey, line: &Line) {
         self.token.set(key, line.seq);
         self.write_with_id(None, &line.bytes);
+        self.events += 1;
     }
 
     pub(super) fn gap(&mut self, watch: &Watch, gap: Gap, cursor: Seq, head: Seq) {
@@ -109,11 +110,9 @@ impl Frames {
     }
 
     fn write_with_id(&mut self, event: Option<&str>, data: &[u8]) {
-        self.id.clear();
-        self.token.encode(&mut self.id);
-        let id = std::mem::take(&mut self.id);
+        let mut id = String::with_capacity(TOKEN_MAX);
+        self.token.encode(&mut id);
         self.write(Frame { event, id: Some(&id), retry: None, data });
-        self.id = id;
     }
 
     fn write(&mut self, frame: Frame<'_>) {

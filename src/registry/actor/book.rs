@@ -66,7 +66,7 @@ impl RegistryActor {
                     connection.close(ByeReason::Slow);
                 } else {
                     report.nudged += 1;
-                    connection.notify.notify_one();
+                    connection.waker.wake_by_ref();
                 }
             }
         }
@@ -164,7 +164,7 @@ impl Handler<Suspend> for RegistryActor {
         let booked = self
             .connections
             .get(&suspend.connection)
-            .filter(|booked| booked.connection.credential == suspend.credential);
+            .filter(|booked| *booked.connection.credential == *suspend.credential);
         let Some(booked) = booked else {
             let _ = suspend.answer.send(false);
             return;
@@ -204,7 +204,7 @@ mod tests {
         let session =
             Session { state, ..Session::new(id, "demo".into(), "/".into(), [0; 32], now) };
         log.create(Create { session, events: Vec::new(), accept: None }).wait().unwrap();
-        Followed::new(log.watch(id, Arc::default()).wait().unwrap(), Seq(0))
+        Followed::new(log.watch(id, Arc::new(tokio::sync::Notify::new())).wait().unwrap(), Seq(0))
     }
 
     /// Scenario 24.

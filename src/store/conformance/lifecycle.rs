@@ -96,7 +96,11 @@ async fn closing_keeps_what_was_handed_over_and_later_calls_are_unavailable(mut 
     let append = sample::append(1, vec![sample::output("late")]);
     assert!(log.append(append).await.is_err_and(is_unavailable));
     assert!(log.session(sample::id(1)).await.is_err_and(is_unavailable));
-    assert!(log.watch(sample::id(1), Default::default()).await.is_err_and(is_unavailable));
+    assert!(
+        log.watch(sample::id(1), std::sync::Arc::new(tokio::sync::Notify::new()))
+            .await
+            .is_err_and(is_unavailable)
+    );
     assert!(log.probe().await.is_err_and(is_unavailable));
     assert!(log.close().await.is_err_and(is_unavailable));
     if let Subject::Sqlite(folder, log, recent_bytes) = &mut subject {

@@ -37,7 +37,7 @@ async fn what_was_handed_over_by_someone_who_has_gone_is_seen_once_the_log_is_se
     subject: Subject,
 ) {
     sample::make(&*subject, 1).await;
-    let watch = subject.watch(sample::id(1), Arc::default()).await.unwrap();
+    let watch = subject.watch(sample::id(1), Arc::new(tokio::sync::Notify::new())).await.unwrap();
     for n in 2..=200 {
         let text = n.to_string().repeat(1000);
         drop(subject.append(sample::append(1, vec![sample::output(text)])));

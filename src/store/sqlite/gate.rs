@@ -3,7 +3,8 @@
 
 use super::{
     super::{
-        Answer, Append, Appended, Create, Created, Entry, Pruned, Retention, StoreError, Watch,
+        Answer, Append, Appended, Create, Created, Entry, Pruned, Reader, Retention, StoreError,
+        Watch,
     },
     row::EncodedRow,
 };
@@ -14,7 +15,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
     mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
 };
-use tokio::sync::Notify;
 
 /// How many bytes of events and contents may wait for the writer; a single job may always.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -22,7 +22,7 @@ const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What the writer is asked for.
 pub(super) enum Job {
     Write(Write),
-    Watch(SessionId, Arc<Notify>, Answer<Watch>),
+    Watch(SessionId, Arc<dyn Reader>, Answer<Watch>),
     Prune(Retention, Answer<Pruned>),
     /// Answered behind all that came before.
     Settled(Answer<()>),

@@ -2,7 +2,7 @@
 //! It knows no table; what a job writes is staged elsewhere.
 
 use super::{
-    super::{Answer, Pruned, StoreError, Watch, feed::Feeds},
+    super::{Answer, Pruned, Reader, StoreError, Watch, feed::Feeds},
     Durability, SqliteOptions, compact,
     file::Identity,
     gate::{Gate, Job, Write},
@@ -25,7 +25,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// How many jobs share one commit, and after how many bytes no more are added to it.
 const GROUP_JOBS: usize = 1024;
@@ -184,7 +184,7 @@ impl Writer {
         for job in group {
             match job {
                 Job::Write(write) => writes.push(write),
-                Job::Watch(session, notify, answer) => watches.push((session, notify, answer)),
+                Job::Watch(session, reader, answer) => watches.push((session, reader, answer)),
                 Job::Settled(answer) => settled.push(answer),
                 Job::Prune(retention, answer) => {
                     self.prunings.push_back((Pruning::new(retention), answer));
@@ -201,8 +201,8 @@ impl Writer {
             self.commit(vec![write]);
         }
         // After the commit: a feed may only be opened at what is committed and published.
-        for (session, notify, answer) in watches {
-            self.watch(session, &notify, answer);
+        for (session, reader, answer) in watches {
+            self.watch(session, &reader, answer);
         }
         for answer in settled {
             // Whoever asked may have gone away.
@@ -311,9 +311,9 @@ impl Writer {
         self.is_failing = result.is_err();
     }
 
-    fn watch(&self, session: SessionId, notify: &Arc<Notify>, answer: Answer<Watch>) {
+    fn watch(&self, session: SessionId, reader: &Arc<dyn Reader>, answer: Answer<Watch>) {
         let stored = read::stored(&View::of_writer(&self.conn, &self.recent), session);
-        let _ = answer.send(stored.map(|stored| self.feeds.open(stored, notify)));
+        let _ = answer.send(stored.map(|stored| self.feeds.open(stored, reader)));
     }
 
     fn has_chore(&self) -> bool {

@@ -8,9 +8,8 @@ use crate::{
     store::{Append, Create, Entry, EventLog, memory::MemoryLog},
     wire::sse::Decoder,
 };
-use futures_util::{FutureExt, StreamExt};
 use sha2::{Digest, Sha256};
-use std::pin::Pin;
+use std::task::Waker;
 use tokio::sync::Notify;
 
 fn session(number: u128) -> SessionId {
@@ -41,9 +40,9 @@ async fn log(sessions: &[(u128, usize)]) -> Arc<MemoryLog> {
 }
 
 struct Reader {
-    stream: Pin<Box<dyn Stream<Item = Bytes>>>,
+    follower: Follower,
+    desk: Desk,
     decoder: Decoder,
-    connection: Arc<Connection>,
 }
 
 impl Reader {
@@ -59,20 +58,20 @@ impl Reader {
         };
         let app = web::Data::new(App::alone(log.clone(), config, clock, Some(token)));
         let viewer = app.access().tokens.find("secret").cloned().unwrap();
-        let notify = Arc::new(Notify::new());
         let (mut places, mut followed) = (Vec::new(), Vec::new());
         for &(number, cursor) in sessions {
-            let watch = log.watch(session(number), notify.clone()).await.unwrap();
+            let watch = log.watch(session(number), Arc::new(Notify::new())).await.unwrap();
             let plan = Plan { cursor: Seq(cursor), gap: None };
             followed.push(Followed::new(watch.clone(), plan.cursor));
             places.push(Place::new(watch, plan));
         }
         let id = ConnectionId::from_uuid(uuid::Uuid::from_u128(9));
         let now = app.clock.now();
-        let connection = Arc::new(Connection::new(id, "ann".into(), None, followed, notify, now));
-        let follower = Follower::new(app, viewer, connection.clone(), places, Vec::new(), None);
-        let stream = Box::pin(follower.into_stream());
-        Self { stream, decoder: Decoder::new(1 << 20), connection }
+        let waker = Waker::noop().clone();
+        let connection = Arc::new(Connection::new(id, "ann".into(), None, followed, waker, now));
+        let desk = Desk::new(now, &app.config.now());
+        let follower = Follower::new(app, viewer, connection, places, Vec::new(), None);
+        Self { follower, desk, decoder: Decoder::new(1 << 20) }
     }
 
     /// All that it has to say now: the session's number and seq of each event, or the frame's name.
@@ -82,7 +81,10 @@ impl Reader {
 
     /// The same of one chunk.
     fn chunk(&mut self) -> Option<Vec<String>> {
-        let chunk = self.stream.next().now_or_never()?;
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(chunk) = self.follower.poll_chunk(&mut cx, &mut self.desk) else {
+            return None;
+        };
         self.decoder.feed(&chunk.unwrap()).unwrap();
         let mut heard = Vec::new();
         while let Some(frame) = self.decoder.next_event() {
@@ -107,13 +109,11 @@ async fn a_session_that_cannot_be_read_holds_up_no_other_and_comes_whole_when_it
     assert_eq!(reader.heard(), ["welcome", "snapshot 2"]);
     append(&log, 2, 2).await;
     assert_eq!(reader.heard(), ["2.2", "2.3"]);
-    // A tick wakes it, again and again.
-    reader.connection.notify.notify_one();
+    // A tick has it look, again and again.
     assert_eq!(reader.heard(), Vec::<String>::new());
     append(&log, 1, 1).await;
     assert_eq!(reader.heard(), Vec::<String>::new(), "what is in memory does not overtake");
     log.fail_reads(None);
-    reader.connection.notify.notify_one();
     let events: Vec<_> = (1..=101).map(|seq| format!("1.{seq}")).collect();
     let heard = reader.heard();
     assert_eq!(heard[..101], events);
