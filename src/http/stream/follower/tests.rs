@@ -81,11 +81,8 @@ impl Reader {
 
     /// The same of one chunk.
     fn chunk(&mut self) -> Option<Vec<String>> {
-        let mut cx = Context::from_waker(Waker::noop());
-        let Poll::Ready(chunk) = self.follower.poll_chunk(&mut cx, &mut self.desk) else {
-            return None;
-        };
-        self.decoder.feed(&chunk.unwrap()).unwrap();
+        let chunk = self.bytes()?;
+        self.decoder.feed(&chunk).unwrap();
         let mut heard = Vec::new();
         while let Some(frame) = self.decoder.next_event() {
             let data: serde_json::Value = serde_json::from_slice(&frame.data).unwrap();
@@ -97,6 +94,48 @@ impl Reader {
             });
         }
         Some(heard)
+    }
+
+    fn bytes(&mut self) -> Option<Bytes> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.follower.poll_chunk(&mut cx, &mut self.desk) {
+            Poll::Ready(chunk) => Some(chunk.unwrap()),
+            Poll::Pending => None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_at_the_same_place_are_given_the_same_bytes_and_others_their_own() {
+    let log = log(&[(1, 1), (2, 1)]).await;
+    let mut first = Reader::open(log.clone(), &[(1, 1)]).await;
+    let mut same = Reader::open(log.clone(), &[(1, 1)]).await;
+    let mut behind = Reader::open(log.clone(), &[(1, 0)]).await;
+    let mut two = Reader::open(log.clone(), &[(1, 1), (2, 1)]).await;
+    let mut opening = Reader::open(log.clone(), &[(1, 1)]).await;
+    for reader in [&mut first, &mut same, &mut two] {
+        reader.heard();
+    }
+    append(&log, 1, 3).await;
+    let bytes = first.bytes().unwrap();
+    let mut batch = first.desk.batch.take();
+    assert!(batch.is_some());
+    // One desk, handed around.
+    let others =
+        [(&mut same, true), (&mut behind, false), (&mut two, false), (&mut opening, false)];
+    for (reader, is_same) in others {
+        reader.desk.batch = batch.take();
+        let other = reader.bytes().unwrap();
+        batch = reader.desk.batch.take();
+        reader.decoder.feed(&other).unwrap();
+        let is_shared = other.as_ptr() == bytes.as_ptr();
+        assert_eq!(is_shared, is_same, "{other:?}");
+    }
+    // What comes next comes to all of them, each event once.
+    append(&log, 1, 1).await;
+    for reader in [&mut first, &mut same, &mut two] {
+        assert_eq!(reader.heard().last().unwrap(), "1.5");
+        assert_eq!(reader.heard(), Vec::<String>::new());
     }
 }
 
