@@ -165,12 +165,18 @@ pub enum AgentEvent {
 }
 
 impl AgentEvent {
-    /// A line of stdout that is text and no more; what is not UTF-8 in it is replaced by U+FFFD.
+    /// A line of stdout that is text and no more.
     fn stdout(line: RawLine<'_>) -> Self {
-        Self::Output {
-            stream: OutputStream::Stdout,
-            text: String::from_utf8_lossy(line.bytes).into_owned(),
-            truncated: line.truncated,
-        }
+        Self::output(OutputStream::Stdout, line)
+    }
+
+    /// What is not UTF-8 in the line is replaced by U+FFFD.
+    pub(crate) fn output(stream: OutputStream, line: RawLine<'_>) -> Self {
+        // Nearly all is UTF-8, and to find that out takes a tenth of looking for what is not.
+        let text = match str::from_utf8(line.bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => String::from_utf8_lossy(line.bytes).into_owned(),
+        };
+        Self::Output { stream, text, truncated: line.truncated }
     }
 }

@@ -108,8 +108,9 @@ pub enum Happened {
     Spawned { pid: u32 },
     /// There is no child and there will be none: it could not be executed (final), or the guard failed.
     SpawnFailed { code: TransportFault, detail: String },
-    /// What the child said. The transport reads on when `ack` is answered or dropped: that is the back-pressure.
-    Said { events: Vec<AgentEvent>, ack: oneshot::Sender<()> },
+    /// What the child said. The transport reads on when `ack` is answered or dropped: that is the back-pressure. None:
+    /// nothing waits for it.
+    Said { events: Vec<AgentEvent>, ack: Option<oneshot::Sender<()>> },
     /// The prompt's bytes are in the child's stdin.
     Written { message_id: MessageId },
     /// The child and its whole tree are gone and all its output has been reported. The last report of a run.

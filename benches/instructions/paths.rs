@@ -24,7 +24,7 @@ use seawall::{
 };
 use std::{hint::black_box, sync::Arc, time::Duration};
 use tempfile::TempDir;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub(super) struct Path {
@@ -217,7 +217,7 @@ impl Child {
     /// The drafts of what was heard.
     fn say(&mut self) -> Vec<Draft> {
         let events: Vec<AgentEvent> = std::mem::take(&mut self.out).events;
-        let what = Happened::Said { events, ack: oneshot::channel().0 };
+        let what = Happened::Said { events, ack: None };
         self.machine.step(NOW, Input::Transport { run: 1, what }).drafts
     }
 }

@@ -80,6 +80,11 @@ impl Live {
         self.current.borrow().clone()
     }
 
+    /// One value of it, for what runs too often to take hold of all.
+    pub fn value<T>(&self, of: impl FnOnce(&Config) -> T) -> T {
+        of(&self.current.borrow())
+    }
+
     /// Changes at each reload.
     pub fn changes(&self) -> watch::Receiver<Arc<Config>> {
         self.current.subscribe()

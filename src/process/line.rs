@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use futures_util::FutureExt;
 use std::{
     future::poll_fn,
-    io,
+    io::{self, BufRead},
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -132,13 +132,15 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
 
     fn split(&mut self, batch: &mut Batch, limits: BatchLimits) {
         while !self.unread.is_empty() && batch.has_room(limits) {
-            let newline = self.unread.iter().position(|byte| *byte == b'\n');
-            let piece = self.unread.split_to(newline.unwrap_or(self.unread.len()));
+            let taken = up_to_newline(&self.unread);
+            let piece = &self.unread[..taken];
+            let (piece, is_whole) =
+                piece.strip_suffix(b"\n").map_or((piece, false), |it| (it, true));
             let room = self.max_line_bytes.saturating_add(1) - self.line.len();
             self.overlong |= piece.len() > room;
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);
-            if newline.is_some() {
-                self.unread.advance(1);
+            self.unread.advance(taken);
+            if is_whole {
                 if !self.overlong && self.line.last() == Some(&b'\r') {
                     self.line.pop();
                 }
@@ -166,6 +168,12 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             self.finish_line(batch);
         }
     }
+}
+
+/// How many bytes the line has that begins here, with its newline; all where there is none.
+fn up_to_newline(mut bytes: &[u8]) -> usize {
+    // The library's own search, which takes many bytes at a time.
+    bytes.skip_until(b'\n').expect("a slice can be read")
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@ use actix::{
 use reading::{Heard, LastCall};
 use std::{pin::Pin, task::Poll, time::Duration};
 use tail::Tail;
-use tokio::sync::oneshot;
 use writing::Stdin;
 
 /// A guard that has not taken down a tree for so long is replaced: longer than it needs by its own account.
@@ -142,7 +141,7 @@ impl Transport {
 
     fn tell_failed(&self, detail: String) {
         let failed = AgentEvent::Failed { code: TransportFault::Protocol, detail };
-        self.tell(Happened::Said { events: vec![failed], ack: oneshot::channel().0 });
+        self.tell(Happened::Said { events: vec![failed], ack: None });
     }
 
     fn after(

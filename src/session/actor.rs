@@ -142,7 +142,7 @@ impl SessionActor {
         if let Some(news) = news::of(&drafts) {
             self.tell(News::Child(news));
         }
-        let limit = self.around.config.now().store.max_event_bytes;
+        let limit = self.around.config.value(|config| config.store.max_event_bytes);
         let entries = drafts.iter().map(|draft| Entry::new(draft, limit)).collect();
         let row = changed.then(|| Arc::new(self.machine.session().clone()));
         self.outbox.push(entries, row, then, ack);
@@ -510,7 +510,7 @@ impl Handler<Report> for SessionActor {
         let Report { run, mut what } = report;
         let ack = match &mut what {
             // The transport reads on when what it read is in the log.
-            Happened::Said { ack, .. } => Some(std::mem::replace(ack, oneshot::channel().0)),
+            Happened::Said { ack, .. } => ack.take(),
             _ => None,
         };
         self.input_with_ack(Input::Transport { run, what }, ack, ctx);

@@ -8,10 +8,17 @@ use crate::{
 };
 use actix::Message;
 use futures_util::{Stream, stream};
-use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, Take},
-    sync::{Notify, oneshot},
+    sync::oneshot,
 };
 
 /// After the last call at most so much is read: more than any pipe holds by default.
@@ -33,20 +40,31 @@ pub(super) struct Reading {
 
 /// Tells all readers of a child that its tree is gone. Shared on one thread.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LastCall(Rc<(Cell<bool>, Notify)>);
+pub(super) struct LastCall(Rc<Call>);
+
+#[derive(Debug, Default)]
+struct Call {
+    made: Cell<bool>,
+    /// Who waits; in an actor one task for all its readers. It stays from one wait to the next, since there is a wait
+    /// for every batch and mostly no call.
+    waiting: RefCell<Vec<Waker>>,
+}
 
 impl LastCall {
     pub(super) fn call(&self) {
-        self.0.0.set(true);
-        self.0.1.notify_waiters();
+        self.0.made.set(true);
+        self.0.waiting.take().into_iter().for_each(Waker::wake);
     }
 
-    async fn called(&self) {
-        // Made before the look: a call between the look and the wait is not lost.
-        let called = self.0.1.notified();
-        if !self.0.0.get() {
-            called.await;
+    fn poll_called(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.made.get() {
+            return Poll::Ready(());
         }
+        let mut waiting = self.0.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
@@ -111,7 +129,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 tokio::select! {
                     // In this order: output that never pauses must not hide the last call.
                     biased;
-                    () = last_call.called() => {
+                    () = poll_fn(|cx| last_call.poll_called(cx)) => {
                         self.until = Some(clock.now() + *grace);
                         self.lines.source_mut().set_limit(LAST_BYTES);
                     }

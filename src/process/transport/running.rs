@@ -111,7 +111,6 @@ impl Transport {
         ctx: &mut Context<Self>,
     ) {
         if !out.events.is_empty() {
-            let ack = ack.unwrap_or_else(|| oneshot::channel().0);
             self.tell(Happened::Said { events: out.events, ack });
         }
         if out.stdin.is_empty() {
@@ -145,11 +144,7 @@ impl Transport {
                 OutputStream::Stdout => self.codec.line(line, &mut out),
                 OutputStream::Stderr => {
                     self.stderr_tail.push(line.bytes);
-                    out.events.push(AgentEvent::Output {
-                        stream,
-                        text: String::from_utf8_lossy(line.bytes).into_owned(),
-                        truncated: line.truncated,
-                    });
+                    out.events.push(AgentEvent::output(stream, line));
                 }
             }
         }

@@ -172,7 +172,7 @@ impl Run {
                 Happened::Said { events, ack } => {
                     self.said += 1;
                     events.into_iter().for_each(|event| self.keep(event));
-                    let _ = ack.send(());
+                    drop(ack);
                 }
                 other => return other,
             }

@@ -231,8 +231,7 @@ impl Script {
     }
 
     pub(super) fn says(self, event: AgentEvent) -> Self {
-        let ack = tokio::sync::oneshot::channel().0;
-        self.happens(Happened::Said { events: vec![event], ack })
+        self.happens(Happened::Said { events: vec![event], ack: None })
     }
 
     pub(super) fn watchers(mut self, active: u32, suspended: u32) -> Self {
