@@ -147,6 +147,19 @@ impl Body {
     }
 }
 
+impl Body {
+    /// How long the text is that there is most of.
+    fn text_len(&self) -> usize {
+        match self {
+            Self::AgentOutput { text, .. } => text.len(),
+            Self::AgentMessage(Chunk { delta, .. }) | Self::AgentThought(Chunk { delta, .. }) => {
+                delta.as_ref().map_or(0, String::len)
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// A piece of what the agent says or thinks: `delta` extends the block, `content` is a whole block.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Chunk {
@@ -295,7 +308,8 @@ pub struct EncodedDraft(Bytes);
 impl Draft {
     /// Encodes the draft. A line over `max_event_bytes` has its longest texts cut and `truncated: true` set in `data`.
     pub fn encode(&self, max_event_bytes: usize) -> EncodedDraft {
-        let json = serde_json::to_vec(self).expect("an event has string keys only");
+        let mut json = Vec::with_capacity(ROOM + self.body.text_len());
+        serde_json::to_writer(&mut json, self).expect("an event has string keys, a Vec takes all");
         if json.len() + LINE_HEAD_MAX <= max_event_bytes {
             return EncodedDraft(Bytes::from(json).slice(1..));
         }
@@ -305,6 +319,9 @@ impl Draft {
         EncodedDraft(Bytes::from(json).slice(1..))
     }
 }
+
+/// Enough for what stands around the text of most events, so that they are encoded without moving.
+const ROOM: usize = 224;
 
 /// `{"session_id":"<36>","seq":<20>,`
 const LINE_HEAD_MAX: usize = 16 + 36 + 8 + 20 + 1;
