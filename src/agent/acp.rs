@@ -275,7 +275,7 @@ impl Codec for Acp {
 }
 
 fn session_of(message: &Value) -> Option<&String> {
-    match message.pointer("/params/sessionId") {
+    match message.get("params")?.get("sessionId") {
         Some(Value::String(session)) => Some(session),
         _ => None,
     }

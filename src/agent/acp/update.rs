@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 /// A `session/update` notification. What is not mapped, or not of the expected shape, is kept whole as raw.
 pub(super) fn session_update(mut message: Value) -> AgentEvent {
-    match message.pointer_mut("/params/update").and_then(Value::as_object_mut).and_then(map) {
+    let update = message.get_mut("params").and_then(|params| params.get_mut("update"));
+    match update.and_then(Value::as_object_mut).and_then(map) {
         Some(event) => event,
         None => AgentEvent::Raw(message),
     }
@@ -41,13 +42,13 @@ fn chunk(
     content: impl FnOnce(Value) -> AgentEvent,
 ) -> Option<AgentEvent> {
     let block = update.get_mut("content")?.as_object_mut()?;
-    match (block.get("type")?.as_str()?, block.get("text")) {
-        ("text", Some(Value::String(delta))) => Some(text(delta.clone())),
-        ("text", _) => None,
-        _ => {
-            names::content_block(block);
-            Some(content(Value::Object(std::mem::take(block))))
-        }
+    if block.get("type")?.as_str()? != "text" {
+        names::content_block(block);
+        return Some(content(Value::Object(std::mem::take(block))));
+    }
+    match block.get_mut("text") {
+        Some(Value::String(delta)) => Some(text(std::mem::take(delta))),
+        _ => None,
     }
 }
 
