@@ -4,7 +4,7 @@
 mod admin;
 mod args;
 mod attach;
-mod bench;
+pub mod bench;
 mod check_config;
 mod control;
 pub mod demo_agent;
@@ -36,6 +36,8 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     match args.get(1).and_then(|arg| arg.to_str()) {
         Some("guard") => return guard::run(),
         Some("demo-agent") => return demo_agent::run(),
+        Some("bench-agent") => return bench::agent::run(&args),
+        Some("bench-limit") => return bench::agent::limit(),
         _ => {}
     }
     let args = Args::parse_from(args);

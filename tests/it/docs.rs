@@ -6,7 +6,7 @@ mod proxies;
 use crate::support::Driven;
 use seawall::wire::problem::ErrorCode;
 use serde_json::json;
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 fn page(name: &str) -> String {
     fs::read_to_string(Path::new("docs").join(name))
@@ -37,6 +37,18 @@ fn the_page_of_the_configuration_is_that_of_the_defaults() {
         kept == made,
         "docs/configure.md is not made from config/default.toml: SEAWALL_WRITE_DOCS=1 scripts/test docs"
     );
+}
+
+#[test]
+fn the_page_of_performance_is_that_of_what_was_measured() {
+    let python = |args: &[&str]| {
+        // Without -B it would leave its own files beside the sources.
+        let output = Command::new("python3").arg("-B").args(args).output().expect("python3");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    };
+    python(&["tests/bench/report.py", "check"]);
+    python(&["-m", "unittest", "discover", "tests/bench"]);
 }
 
 #[tokio::test]

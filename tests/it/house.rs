@@ -74,8 +74,8 @@ const ROOMS: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
-            "domain", "wire", "clock", "fault", "agent", "config", "logging", "process", "client",
-            "server",
+            "domain", "wire", "clock", "fault", "agent", "config", "logging", "process", "store",
+            "client", "server",
         ],
     ),
 ];

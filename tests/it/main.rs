@@ -6,6 +6,7 @@
 mod admin;
 mod agents;
 mod backup;
+mod bench;
 mod cli;
 mod clients;
 mod config;

@@ -1,92 +1,69 @@
 //! Sessions and streams in which nothing happens: what each keeps in memory, and what the server does all the same.
 
-use super::{reader::Reader, rounded, server::BenchServer};
-use crate::domain::{SessionId, State};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Serialize;
-use std::{
-    cell::RefCell,
-    time::{Duration, Instant},
+use super::{
+    figures::{Figures, rounded},
+    load,
+    run::Run,
+    seawall::{SEAWALL, Seawall},
+    server::{BenchServer, Place},
+    target::Target,
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::time::{Duration, Instant};
 
-const SESSIONS: u64 = 1_000;
-const STREAMS: u64 = 2_000;
+/// Live, each with an idle child: more children than this say more of the machine's memory than of the server's.
+const SESSIONS: usize = 1_000;
+const STREAMS: usize = 8_000;
 /// What comes first finds caches and tables empty, and is not counted.
-const WARM_UP: u64 = 200;
+const WARM_UP: usize = 200;
 /// Several sync ticks, and a heartbeat.
-const WATCHED: Duration = Duration::from_secs(30);
+const WATCHED: f64 = 30.0;
 /// Requests under way at a time.
 const AT_A_TIME: usize = 16;
+const KIB: f64 = 1024.0;
 
-#[derive(Serialize)]
-pub(super) struct Result {
-    server_bytes_at_start: u64,
-    sessions: u64,
-    /// A session that is live, its agent idle.
-    bytes_per_session: u64,
-    streams: u64,
-    bytes_per_stream: u64,
-    seconds_watched: u64,
-    pages_read: u64,
-    /// Of one core.
-    cpu_at_rest: f64,
-}
-
-pub(super) async fn measure() -> anyhow::Result<Result> {
-    let server = BenchServer::start().await?;
-    let at_start = server.memory()?.0;
-    make(&server, WARM_UP).await?;
-    let before = server.memory()?.0;
-    let sessions = make(&server, SESSIONS).await?;
-    let with_sessions = server.memory()?.0;
-    let scratch = RefCell::new(vec![0; 64 * 1024]);
-    let mut streams = open(&server, &sessions, WARM_UP, &scratch).await?;
-    let before_streams = server.memory()?.0;
-    streams.extend(open(&server, &sessions, STREAMS, &scratch).await?);
-    let with_streams = server.memory()?.0;
-
-    let (pages, cpu, start) =
-        (server.status().await?.store.pages_read, server.cpu()?, Instant::now());
-    tokio::time::sleep(WATCHED).await;
-    let used = (server.cpu()? - cpu) / start.elapsed().as_secs_f64();
-    let pages_read = server.status().await?.store.pages_read - pages;
-    drop(streams);
-    Ok(Result {
-        server_bytes_at_start: at_start,
-        sessions: SESSIONS,
-        bytes_per_session: with_sessions.saturating_sub(before) / SESSIONS,
-        streams: STREAMS,
-        bytes_per_stream: with_streams.saturating_sub(before_streams) / STREAMS,
-        seconds_watched: WATCHED.as_secs(),
-        pages_read,
-        cpu_at_rest: rounded(used),
+pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
+    let (sessions, streams) = (run.count(SESSIONS), run.count(STREAMS));
+    let watched = run.seconds(WATCHED);
+    let case = format!("{sessions} sessions, {streams} streams");
+    // Memory hardly moves from round to round, and rest takes its time.
+    run.sample(("idle", &case), SEAWALL, 0, |setup| {
+        let mut server = Seawall::start(setup, Place::Disk)?;
+        let at_start = server.server.memory()?;
+        server.prepare(WARM_UP)?;
+        let before = server.server.memory()?;
+        server.runtime.block_on(make(&server.server, sessions))?;
+        let with_sessions = server.server.memory()?;
+        let mut warm = load::hold(requests(&server, WARM_UP))?;
+        let before_streams = server.server.memory()?;
+        let mut held = load::hold(requests(&server, streams))?;
+        let with_streams = server.server.memory()?;
+        let pages = server.pages_read()?;
+        let (cpu, start) = (server.server.cpu()?, Instant::now());
+        held.keep(watched)?;
+        let used = (server.server.cpu()? - cpu) / start.elapsed().as_secs_f64();
+        warm.keep(Duration::ZERO)?;
+        let mut figures = Figures::new();
+        let mut note = |name: &str, value: f64| figures.insert(name.into(), rounded(value));
+        note("memory_at_start_mib", at_start);
+        note("session_kib", (with_sessions - before) * KIB / sessions as f64);
+        note("stream_kib", (with_streams - before_streams) * KIB / streams as f64);
+        note("cores_at_rest", used);
+        note("pages_read_at_rest", (server.pages_read()? - pages) as f64);
+        Ok(figures)
     })
 }
 
-/// Makes sessions, and waits until nothing more happens in them: unwatched, they are detached at the end.
-async fn make(server: &BenchServer, count: u64) -> anyhow::Result<Vec<SessionId>> {
-    let made = stream::iter(0..count).map(|_| server.create("cat")).buffer_unordered(AT_A_TIME);
-    let sessions: Vec<SessionId> = made.try_collect().await?;
-    for session in &sessions {
-        while server.client.session(*session).await?.state != State::Detached {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-    Ok(sessions)
+fn requests(server: &Seawall, count: usize) -> Vec<super::target::Subscription> {
+    (0..count).map(|number| server.subscription(number % server.sessions.len())).collect()
 }
 
-async fn open(
-    server: &BenchServer,
-    sessions: &[SessionId],
-    count: u64,
-    scratch: &RefCell<Vec<u8>>,
-) -> anyhow::Result<Vec<Reader>> {
-    let opened = stream::iter(0..count as usize).map(|number| async move {
-        let session = sessions[number % sessions.len()];
-        let path = format!("/v1/sessions/{session}/stream");
-        let mut reader = Reader::open(&server.address, &server.token, &path, 0, None).await?;
-        reader.until(scratch, |seen| seen.snapshots > 0).await?;
-        anyhow::Ok(reader)
-    });
-    opened.buffer_unordered(AT_A_TIME).try_collect().await
+/// Makes sessions with a child that waits, and waits until each has it.
+async fn make(server: &BenchServer, count: usize) -> anyhow::Result<()> {
+    let made = stream::iter(0..count).map(|_| server.create("cat")).buffer_unordered(AT_A_TIME);
+    let sessions: Vec<_> = made.try_collect().await?;
+    for session in sessions {
+        server.until(session, |head, _| head >= 4).await?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
-//! The server under measurement: our own binary in a process of its own, its folder, and what the kernel says of it.
+//! The server under measurement: our own program in a process of its own, in a folder that goes with it.
 
+use super::{meter, target::Setup};
 use crate::{
-    cli::new::message,
     client::{self, Client, ClientError},
     domain::SessionId,
     wire::{admin::Status, api::CreateSession},
@@ -16,11 +16,17 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Linux counts processor time in hundredths of a second, whatever its own clock does.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// Where the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Disk,
+    /// A file system in memory, on which fdatasync does nothing.
+    Memory,
+}
 
 pub(super) struct BenchServer {
     process: Child,
+    program: PathBuf,
     folder: PathBuf,
     pub(super) client: Client,
     pub(super) address: String,
@@ -30,16 +36,39 @@ pub(super) struct BenchServer {
 }
 
 impl BenchServer {
-    pub(super) async fn start() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("seawall-bench-{}", Uuid::new_v4()));
+    pub(super) async fn start(setup: &Setup, place: Place) -> anyhow::Result<Self> {
+        let parent = match place {
+            Place::Disk => &setup.folder,
+            Place::Memory => Path::new("/dev/shm"),
+        };
+        let folder = parent.join(format!("seawall-bench-{}", Uuid::new_v4()));
         fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Self::start_in(setup, folder).await
+    }
+
+    /// Starts one in a folder that may have a log already; the folder goes with it.
+    pub(super) async fn start_in(setup: &Setup, folder: PathBuf) -> anyhow::Result<Self> {
         let config = folder.join("seawall.toml");
-        fs::write(&config, config_text(&folder))?;
-        let (process, public, admin) = serve(&config)?;
+        fs::write(&config, config_text(&setup.program, &folder))?;
+        let program = setup.program.clone();
+        let (process, public, admin) = serve(&program, &config)?;
         let token = fs::read_to_string(folder.join("token"))?.trim().to_owned();
         let client = Client::new(&format!("http://{public}"), Some(&token))?;
         let (admin_url, http) = (format!("http://{admin}"), client::http().build()?);
-        Ok(Self { process, folder, client, address: public, token, admin_url, http })
+        Ok(Self { process, program, folder, client, address: public, token, admin_url, http })
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where the children of its sessions get their lines.
+    pub(super) fn socket(&self) -> PathBuf {
+        socket(&self.folder)
     }
 
     /// Kills the server and starts another in its folder; how long that one takes until it listens.
@@ -47,17 +76,12 @@ impl BenchServer {
         self.process.kill()?;
         self.process.wait()?;
         let start = Instant::now();
-        let (process, public, admin) = serve(&self.folder.join("seawall.toml"))?;
+        let (process, public, admin) = serve(&self.program, &self.folder.join("seawall.toml"))?;
         let took = start.elapsed();
         self.process = process;
         self.client = Client::new(&format!("http://{public}"), Some(&self.token))?;
         (self.address, self.admin_url) = (public, format!("http://{admin}"));
         Ok(took)
-    }
-
-    /// Where streams are opened, and with which token.
-    pub(super) fn access(&self) -> (&str, &str) {
-        (&self.address, &self.token)
     }
 
     pub(super) async fn create(&self, agent: &str) -> Result<SessionId, ClientError> {
@@ -70,18 +94,6 @@ impl BenchServer {
             session_id: None,
         };
         Ok(self.client.create_session(&body).await?.session.id)
-    }
-
-    pub(super) async fn send(&self, session: SessionId, text: &str) -> anyhow::Result<()> {
-        self.client.post_message(session, &message(text.to_owned(), None)).await?;
-        Ok(())
-    }
-
-    /// Has the demo agent of a session say so many chunks; the head when they are in the log.
-    pub(super) async fn flood(&self, session: SessionId, chunks: u64) -> anyhow::Result<u64> {
-        let before = self.client.session(session).await?.head_seq.0;
-        self.send(session, &format!("flood {chunks}")).await?;
-        self.until(session, |head, is_idle| is_idle && head > before + chunks).await
     }
 
     /// Waits until the head and the idleness of a session fit; the head.
@@ -110,26 +122,14 @@ impl BenchServer {
         Ok(response.error_for_status()?.json().await?)
     }
 
-    /// Resident bytes of the server alone, now and at their highest.
-    pub(super) fn memory(&self) -> anyhow::Result<(u64, u64)> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let kib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
-        };
-        let (now, highest) = (kib("VmRSS:"), kib("VmHWM:"));
-        let bytes = |kib: Option<u64>| kib.map(|kib| kib * 1024).context("no memory in /proc");
-        Ok((bytes(now)?, bytes(highest)?))
+    /// MiB of the server alone, now.
+    pub(super) fn memory(&self) -> anyhow::Result<f64> {
+        Ok(meter::memory(&[self.pid()])?.0)
     }
 
     /// Seconds of processor time so far, of the server alone.
     pub(super) fn cpu(&self) -> anyhow::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let after_name = stat.rsplit_once(')').context("no name in /proc")?.1;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
-        let (user, system) = (ticks(11), ticks(12));
-        Ok((user.context("no time in /proc")? + system.unwrap_or_default()) / TICKS_PER_SECOND)
+        meter::cpu(&[self.pid()])
     }
 }
 
@@ -143,8 +143,8 @@ impl Drop for BenchServer {
 }
 
 /// A server's process, with its public and its admin address.
-fn serve(config: &Path) -> anyhow::Result<(Child, String, String)> {
-    let mut process = Command::new(std::env::current_exe()?)
+fn serve(program: &Path, config: &Path) -> anyhow::Result<(Child, String, String)> {
+    let mut process = Command::new(program)
         .args(["serve", "--config"])
         .arg(config)
         .env("RUST_LOG", "warn,seawall::cli=info")
@@ -175,8 +175,15 @@ fn addresses(process: &mut Child) -> anyhow::Result<(String, String)> {
     bail!("the server did not start")
 }
 
-fn config_text(folder: &Path) -> String {
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("lines")
+}
+
+/// Limits that stand for good manners are out of the way; what bounds memory and replays is as it is by default.
+fn config_text(program: &Path, folder: &Path) -> String {
+    let (program, socket) = (program.display(), socket(folder).display().to_string());
     let folder = folder.display();
+    let variable = super::agent::TOPIC_VARIABLE;
     format!(
         r#"
 [server]
@@ -187,15 +194,20 @@ listen = "127.0.0.1:0"
 path = "{folder}/seawall.db"
 [sessions]
 max_live = 100000
+max_queued_messages = 1000000
+detach_after = "1h"
 [streams]
 max_streams = 100000
+[agents.bench]
+protocol = "lines"
+command = "{program}"
+args = ["bench-agent", "{socket}"]
+env_allow = ["{variable}"]
+cwd = "{folder}"
+restart = "never"
 [agents.cat]
 protocol = "lines"
 command = "cat"
-cwd = "{folder}"
-[agents.ghost]
-protocol = "lines"
-command = "no-such-program"
 cwd = "{folder}"
 "#
     )

@@ -1,75 +1,60 @@
-//! Starting a child through its guard, against starting a program and nothing else; with little memory in use and with
-//! much, since a process that forked would pay for its size.
+//! Starting a child through its guard and ending it, against starting a program and nothing else; with little memory in
+//! use and with much, since a process that forked would pay for its size.
 
-use super::{median, millis, rounded};
+use super::{
+    figures::{Figures, Times, rounded},
+    run::Run,
+};
 use crate::{
     domain::{SessionId, StoreId},
     process::{ChildSpec, Marker, child::Launcher},
 };
 use anyhow::Context;
-use serde::Serialize;
 use std::{
     collections::BTreeMap,
     hint::black_box,
+    path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use uuid::Uuid;
 
 /// Starts in a round.
-const STARTS: usize = 50;
+const STARTS: usize = 100;
 /// What the process is made larger by.
 const BALLAST: usize = 4 << 30;
 const PAGE: usize = 4096;
 
-#[derive(Serialize)]
-pub(super) struct Result {
-    /// posix_spawn of `true`, until it has ended.
-    bare_spawn_ms: f64,
-    /// Until the guard has said that its child runs.
-    guarded_start_ms: f64,
-    guarded_start_with_4_gib_in_use_ms: f64,
-    /// 1: the size of the process makes no difference.
-    ratio_with_4_gib: f64,
-    ratio_to_two_bare_spawns: f64,
-}
-
-pub(super) async fn measure(rounds: usize) -> anyhow::Result<Result> {
-    let (mut bare, mut small, mut large) = (vec![], vec![], vec![]);
-    for _ in 0..rounds {
-        bare.push(median_of(bare_spawns()?));
-        small.push(median_of(guarded_starts().await?));
-        let mut ballast = vec![0_u8; BALLAST];
-        // Memory is in use when it was written to.
-        ballast.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
-        large.push(median_of(guarded_starts().await?));
-        black_box(ballast);
+pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
+    let starts = run.count(STARTS);
+    for round in 0..run.rounds {
+        for (case, ballast) in [("small process", 0), ("4 GiB in use", run.count(BALLAST))] {
+            let mut ballast = vec![0_u8; ballast];
+            // Memory is in use when it was written to.
+            ballast.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+            run.sample(("spawn", case), "posix_spawn", round, |_| bare_spawns(starts))?;
+            run.sample(("spawn", case), "seawall guard", round, |setup| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(guarded_starts(&setup.program, starts))
+            })?;
+            black_box(ballast);
+        }
     }
-    let ratios = small.iter().zip(&large).map(|(small, large)| large / small);
-    let to_bare = bare.iter().zip(&small).map(|(bare, small)| small / (2.0 * bare));
-    Ok(Result {
-        ratio_with_4_gib: rounded(median(ratios.collect())),
-        ratio_to_two_bare_spawns: rounded(median(to_bare.collect())),
-        bare_spawn_ms: median(bare),
-        guarded_start_ms: median(small),
-        guarded_start_with_4_gib_in_use_ms: median(large),
-    })
+    Ok(())
 }
 
-fn median_of(times: Vec<Duration>) -> f64 {
-    median(times.into_iter().map(millis).collect())
+/// The standard library uses posix_spawn; the program is ended when it has ended by itself.
+fn bare_spawns(starts: usize) -> anyhow::Result<Figures> {
+    let (mut times, start) = (Times::default(), Instant::now());
+    for _ in 0..starts {
+        let begun = Instant::now();
+        Command::new("true").stdin(Stdio::null()).status().context("cannot run `true`")?;
+        times.add_time(begun.elapsed());
+    }
+    Ok(figures(times, start))
 }
 
-fn bare_spawns() -> anyhow::Result<Vec<Duration>> {
-    let spawn = || {
-        let start = Instant::now();
-        let status = Command::new("true").stdin(Stdio::null()).status();
-        status.context("cannot run `true`").map(|_| start.elapsed())
-    };
-    (0..STARTS).map(|_| spawn()).collect()
-}
-
-async fn guarded_starts() -> anyhow::Result<Vec<Duration>> {
+async fn guarded_starts(program: &Path, starts: usize) -> anyhow::Result<Figures> {
     let path = std::env::var("PATH").unwrap_or_default();
     let spec = ChildSpec {
         command: "cat".into(),
@@ -84,10 +69,20 @@ async fn guarded_starts() -> anyhow::Result<Vec<Duration>> {
         },
         max_line_bytes: 1 << 20,
     };
-    let launcher = Launcher::default();
-    let mut times = Vec::new();
-    for _ in 0..STARTS {
-        times.push(launcher.start_and_end(&spec).await?);
+    let launcher = Launcher { guard: program.to_owned() };
+    // Until the guard has said that its child runs.
+    let (mut times, start) = (Times::default(), Instant::now());
+    for _ in 0..starts {
+        times.add_time(launcher.start_and_end(&spec).await?);
     }
-    Ok(times)
+    Ok(figures(times, start))
+}
+
+fn figures(mut times: Times, start: Instant) -> Figures {
+    let rate = times.len() as f64 / start.elapsed().as_secs_f64();
+    let mut figures = Figures::new();
+    figures.insert("started_and_ended_per_second".into(), rounded(rate));
+    figures.insert("starts_per_second".into(), rounded(1e6 / times.micros(500).max(1.0)));
+    times.note(&mut figures);
+    figures
 }

@@ -1,47 +1,52 @@
-//! The start after a crash: how long until the server listens, with a long list of sessions behind it of which some were
-//! live. Only the time of the server is measured, and not that of the sessions' making.
+//! The start after a crash: how long until the server listens, with a long list of sessions and a large log behind it, of
+//! which some sessions were live. Only the time of the server is measured, and not that of the log's making.
 
-use super::{median, millis, server::BenchServer};
+use super::{
+    figures::{Figures, rounded},
+    run::Run,
+    seawall::SEAWALL,
+    server::BenchServer,
+    stored::{self, Folder},
+};
+use crate::store::{EventLog, sqlite::Durability};
 use anyhow::ensure;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Serialize;
 
-const SESSIONS: u64 = 10_000;
+const SESSIONS: usize = 10_000;
+const EVENTS: usize = 10_000_000;
 const LIVE: u64 = 200;
 /// Requests under way at a time.
 const AT_A_TIME: usize = 16;
 
-#[derive(Serialize)]
-pub(super) struct Result {
-    sessions: u64,
-    live: u64,
-    /// From the process's start until it accepts requests and the list is true.
-    listening_ms: f64,
-    listening_ms_at_most: f64,
-}
-
-pub(super) async fn measure(rounds: usize) -> anyhow::Result<Result> {
-    let mut server = BenchServer::start().await?;
-    // What cannot be executed ends at once and leaves a session of some events.
-    make(&server, "ghost", SESSIONS - LIVE).await?;
-    let mut times = Vec::new();
-    for _ in 0..rounds {
-        make(&server, "cat", LIVE).await?;
-        times.push(millis(server.crash_and_start()?));
-        let sessions = server.status().await?.sessions;
+pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
+    let (sessions, events) = (run.count(SESSIONS), run.count(EVENTS));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let folder = Folder::new(&run.setup)?;
+    runtime.block_on(async {
+        let log = folder.open(Durability::Normal)?;
+        stored::make(&log, 0, sessions as u64, 0).await?;
+        stored::fill(&log, sessions as u64, events as u64).await?;
+        anyhow::Ok(log.close().await?)
+    })?;
+    let mut server = runtime.block_on(BenchServer::start_in(&run.setup, folder.0.clone()))?;
+    let case = format!("{sessions} sessions, {events} events");
+    for round in 0..run.rounds {
+        runtime.block_on(make(&server, LIVE))?;
+        run.sample(("start", &case), SEAWALL, round, |_| {
+            let took = server.crash_and_start()?;
+            let mut figures = Figures::new();
+            figures.insert("listening_ms".into(), rounded(took.as_secs_f64() * 1e3));
+            figures.insert("memory_mib".into(), rounded(server.memory()?));
+            Ok(figures)
+        })?;
+        let sessions = runtime.block_on(server.status())?.sessions;
         ensure!(sessions.live == 0 && sessions.by_state.len() == 1, "not all have ended");
     }
-    let at_most = times.iter().copied().fold(0.0, f64::max);
-    Ok(Result {
-        sessions: SESSIONS,
-        live: LIVE,
-        listening_ms: median(times),
-        listening_ms_at_most: at_most,
-    })
+    Ok(())
 }
 
-async fn make(server: &BenchServer, agent: &str, count: u64) -> anyhow::Result<()> {
-    let made = stream::iter(0..count).map(|_| server.create(agent)).buffer_unordered(AT_A_TIME);
+async fn make(server: &BenchServer, count: u64) -> anyhow::Result<()> {
+    let made = stream::iter(0..count).map(|_| server.create("cat")).buffer_unordered(AT_A_TIME);
     let _: Vec<_> = made.try_collect().await?;
     Ok(())
 }
