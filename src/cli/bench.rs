@@ -106,17 +106,20 @@ const RATIOS: &[(Workload, Ratio)] = &[
     (Workload::Append, ratio("64 producers, full", "appends_per_second", STORE, "bare log")),
     (Workload::Append, ratio("64 producers, full", "p99_us", STORE, "bare log")),
     (Workload::Append, ratio("512 producers, full", "appends_per_second", STORE, "bare log")),
-    (Workload::Post, ratio("1 connection", "deliveries_per_second", seawall::SEAWALL, "bare log")),
     (
         Workload::Post,
-        ratio("64 connections", "deliveries_per_second", seawall::SEAWALL, "bare log"),
+        ratio("1 connection", "acknowledged_per_second", seawall::SEAWALL, "bare log"),
+    ),
+    (
+        Workload::Post,
+        ratio("64 connections", "acknowledged_per_second", seawall::SEAWALL, "bare log"),
     ),
     (Workload::Fanout, ratio("one by one", "server_cpu_us", seawall::SEAWALL, bare::BARE_WRITES)),
     (Workload::Fanout, ratio("bursts of 32", "server_cpu_us", seawall::SEAWALL, bare::BARE_WRITES)),
     (Workload::Line, ratio("idle", "p50_us", seawall::SEAWALL, seawall::IN_MEMORY)),
     (
         Workload::History,
-        ratio("warm pages", "p50_us_per_60_kib", seawall::SEAWALL, "static answer"),
+        ratio("pages, a connection each", "p50_us_per_60_kib", seawall::SEAWALL, "static answer"),
     ),
     (Workload::Spawn, ratio("small process", "starts_per_second", GUARD, "posix_spawn")),
     (Workload::Spawn, ratio("4 GiB in use", "starts_per_second", GUARD, "posix_spawn")),

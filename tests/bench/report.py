@@ -43,7 +43,7 @@ ABOUT = {
 # What is shown of each workload, in this order; the rest is in results.json.
 FIGURES = [
     ("appends_per_second", "appends/s"), ("deliveries_per_second", "deliveries/s"),
-    ("requests_per_second", "requests/s"), ("events_per_second", "events/s"),
+    ("acknowledged_per_second", "acknowledged/s"), ("requests_per_second", "requests/s"), ("events_per_second", "events/s"),
     ("events_per_core_second", "events/s a core"), ("starts_per_second", "starts/s"),
     ("batch", "batch"), ("p50_us", "p50 µs"), ("p99_us", "p99 µs"), ("p999_us", "p99.9 µs"), ("worst_us", "worst µs"),
     ("p50_us_per_60_kib", "p50 µs per 60 KiB"), ("cpu_us", "CPU µs"), ("server_cpu_us", "server CPU µs"),

@@ -8,7 +8,6 @@ use super::{
     seawall::{SEAWALL, Seawall},
     server::Place,
     stored::{self, Folder},
-    target::Target,
 };
 use crate::{
     domain::Seq,
@@ -20,7 +19,6 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    path::Path,
     time::Instant,
 };
 
@@ -28,6 +26,8 @@ use std::{
 const PAGES: usize = 50;
 const PAGE: u64 = 200;
 const REQUESTS: usize = 1_000;
+/// Pages, each on a connection of its own.
+const ALONE: &str = "pages, a connection each";
 /// A static answer.
 const STATIC: &str = "/v1/openapi.json";
 /// Of the log that is replayed.
@@ -88,10 +88,7 @@ async fn replay(folder: &Folder) -> anyhow::Result<Figures> {
 fn pages(run: &mut Run) -> anyhow::Result<()> {
     let requests = run.count(REQUESTS);
     let mut server = Seawall::start(&run.setup, Place::Disk)?;
-    server.prepare(1)?;
-    let lines = PAGES as u64 * PAGE;
-    load::print(server.publishers(1)?, lines)?;
-    server.settled(lines)?;
+    let _child = load::fill(&mut server, 1, PAGES as u64 * PAGE)?;
     let session = server.sessions[0];
     let page = |number: usize| {
         let after = (number % PAGES) as u64 * PAGE;
@@ -99,11 +96,14 @@ fn pages(run: &mut Run) -> anyhow::Result<()> {
     };
     for round in 0..run.rounds {
         let server = &server;
-        let mut ask = |case: &str, subject: &str, path: &dyn Fn(usize) -> String, count: usize| {
-            run.sample(("history", case), subject, round, |_| fetch(server, path, count))
+        let mut ask = |case: &str, subject: &str, path: Path<'_>, count: usize| {
+            let is_kept = case != ALONE;
+            run.sample(("history", case), subject, round, |_| fetch(server, path, count, is_kept))
         };
-        ask("warm pages", "static answer", &|_| STATIC.into(), requests)?;
-        ask("warm pages", SEAWALL, &page, requests)?;
+        // A static answer needs no credential, and so its connection is not kept.
+        ask(ALONE, "static answer", &|_| STATIC.into(), requests)?;
+        ask(ALONE, SEAWALL, &page, requests)?;
+        ask("pages on one connection", SEAWALL, &page, requests)?;
         ask("one page again", SEAWALL, &|_| page(3), requests)?;
         drop_caches(server.server.folder())?;
         ask("cold pages", SEAWALL, &page, PAGES)?;
@@ -111,20 +111,22 @@ fn pages(run: &mut Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One request after the other, on one connection.
-fn fetch(
-    server: &Seawall,
-    path: &dyn Fn(usize) -> String,
-    count: usize,
-) -> anyhow::Result<Figures> {
-    let mut socket = TcpStream::connect(&server.server.address)?;
-    socket.set_nodelay(true)?;
+/// The path of each request.
+type Path<'a> = &'a dyn Fn(usize) -> String;
+
+/// One request after the other, on one connection or each on its own.
+fn fetch(server: &Seawall, path: Path<'_>, count: usize, is_kept: bool) -> anyhow::Result<Figures> {
+    let connect = || TcpStream::connect(&server.server.address);
+    let mut socket = connect()?;
     let (mut times, mut bytes) = (Times::default(), 0);
     let mut buffer = vec![0; 1 << 20];
     let cpu = server.server.cpu()?;
     let start = Instant::now();
     for number in 0..count {
         let begun = Instant::now();
+        if !is_kept {
+            socket = connect()?;
+        }
         socket.write_all(&server.get(&path(number)).request)?;
         bytes += answer(&mut socket, &mut buffer)?;
         times.add_time(begun.elapsed());
@@ -160,7 +162,7 @@ fn answer(socket: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<usize> {
 }
 
 /// The files are read from the disk again.
-fn drop_caches(folder: &Path) -> anyhow::Result<()> {
+fn drop_caches(folder: &std::path::Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_file() {

@@ -5,10 +5,9 @@ use super::{
     load,
     run::Run,
     seawall::{SEAWALL, Seawall},
-    server::{BenchServer, Place},
+    server::Place,
     target::Target,
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
 use std::time::{Duration, Instant};
 
 /// Live, each with an idle child: more children than this say more of the machine's memory than of the server's.
@@ -18,8 +17,6 @@ const STREAMS: usize = 8_000;
 const WARM_UP: usize = 200;
 /// Several sync ticks, and a heartbeat.
 const WATCHED: f64 = 30.0;
-/// Requests under way at a time.
-const AT_A_TIME: usize = 16;
 const KIB: f64 = 1024.0;
 
 pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
@@ -32,7 +29,7 @@ pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
         let at_start = server.server.memory()?;
         server.prepare(WARM_UP)?;
         let before = server.server.memory()?;
-        server.runtime.block_on(make(&server.server, sessions))?;
+        server.block_on(server.server.create_many("cat", sessions))?;
         let with_sessions = server.server.memory()?;
         let mut warm = load::hold(requests(&server, WARM_UP))?;
         let before_streams = server.server.memory()?;
@@ -56,14 +53,4 @@ pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
 
 fn requests(server: &Seawall, count: usize) -> Vec<super::target::Subscription> {
     (0..count).map(|number| server.subscription(number % server.sessions.len())).collect()
-}
-
-/// Makes sessions with a child that waits, and waits until each has it.
-async fn make(server: &BenchServer, count: usize) -> anyhow::Result<()> {
-    let made = stream::iter(0..count).map(|_| server.create("cat")).buffer_unordered(AT_A_TIME);
-    let sessions: Vec<_> = made.try_collect().await?;
-    for session in sessions {
-        server.until(session, |head, _| head >= 4).await?;
-    }
-    Ok(())
 }

@@ -28,7 +28,7 @@ pub(super) fn joins(run: &mut Run, peers: &[Subject]) -> anyhow::Result<()> {
         for subject in own.iter().chain(peers) {
             run.sample(("join", "500 x 200 events"), subject.name, round, |setup| {
                 let mut target = (subject.start)(setup)?;
-                load::fill(target.as_mut(), 1, BEHIND)?;
+                let _producers = load::fill(target.as_mut(), 1, BEHIND)?;
                 let request = target.replay(0);
                 let request = request.ok_or_else(|| anyhow::anyhow!("its topics have no past"))?;
                 let request = Subscription { ready: (b"", 0), ..request };
@@ -51,10 +51,8 @@ pub(super) fn reconnects(run: &mut Run) -> anyhow::Result<()> {
         server.prepare(SESSIONS + 1)?;
         let mut children = server.publishers(SESSIONS + 1)?;
         let busy = children.pop().ok_or_else(|| anyhow::anyhow!("no session is left"))?;
-        load::print(children, behind)?;
-        for session in 0..SESSIONS {
-            server.until_head(session, behind)?;
-        }
+        let _children = load::print(children, behind)?;
+        server.until_heads(&server.sessions[..SESSIONS], behind)?;
         let probe = Probe::start(server.subscription(SESSIONS), busy);
         let quiet = run.seconds(2.0);
         let mut times = probe.look(quiet)?;
@@ -65,16 +63,14 @@ pub(super) fn reconnects(run: &mut Run) -> anyhow::Result<()> {
                 .collect();
             run.sample(("reconnect", case), SEAWALL, round, |_| {
                 let figures = come_back(&server, requests)?;
-                Ok(beside(figures, quiet_p99, &probe)?)
+                beside(figures, quiet_p99, &probe)
             })?;
         }
         probe.finish()?;
     }
     for round in 0..run.rounds {
         let mut server = Seawall::start(&run.setup, Place::Disk)?;
-        server.prepare(FOLLOWED)?;
-        load::print(server.publishers(FOLLOWED)?, FOLLOWED_BEHIND)?;
-        server.settled(FOLLOWED_BEHIND)?;
+        let _children = load::fill(&mut server, FOLLOWED, FOLLOWED_BEHIND)?;
         let all: Vec<usize> = (0..FOLLOWED).collect();
         for (case, count) in [("50 sessions, one stream", 1), ("50 sessions, 100 streams", 100)] {
             run.sample(("reconnect", case), SEAWALL, round, |_| {

@@ -63,7 +63,9 @@ pub(super) enum Length {
 pub(super) struct Outcome {
     pub(super) seconds: f64,
     pub(super) published: u64,
+    /// Or acknowledged, where nobody reads.
     pub(super) delivered: u64,
+    pub(super) is_posted: bool,
     pub(super) times: Times,
     pub(super) tally: Tally,
     /// What the stalled readers saw when they read on.
@@ -141,7 +143,7 @@ pub(super) fn run(target: &mut dyn Target, plan: Plan) -> anyhow::Result<Outcome
     load.stall(healthy)?;
     load.publish_for(plan.warm())?;
     load.until(|load| load.is_drained())?;
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome { is_posted: plan.readers == 0, ..Outcome::default() };
     (load.published, load.delivered) = (0, 0);
     load.times.clear();
     let (cpu, start) = (meter::cpu(&target.processes())?, Instant::now());
@@ -183,31 +185,28 @@ pub(super) fn join(
     Ok(outcome)
 }
 
-/// Puts so many lines into each topic, with nobody there to read; returns when the last has been acknowledged, or was
-/// handed over where nothing is.
-pub(super) fn fill(target: &mut dyn Target, topics: usize, lines: u64) -> anyhow::Result<()> {
-    let mut plan = Plan::new(0, Length::Lines(lines * topics as u64));
-    (plan.topics, plan.producers, plan.window) = (topics, topics, usize::MAX);
+/// Puts so many lines into each topic, with nobody there to read; returns when the last has been acknowledged, or is in
+/// its log where nothing is. The producers stay until this is dropped.
+pub(super) fn fill(target: &mut dyn Target, topics: usize, lines: u64) -> anyhow::Result<Held> {
     target.prepare(topics)?;
-    let mut load = Load::new(target, plan)?;
-    load.publish_for(plan.length)?;
-    load.until(|load| load.writers.iter().all(Writer::is_settled))?;
-    target.settled(lines)
+    let held = print(target.publishers(topics)?, lines)?;
+    target.settled(lines)?;
+    Ok(held)
 }
 
-/// Has the children of sessions print so many lines each, with nobody there to read.
-pub(super) fn print(children: Vec<Publisher>, lines: u64) -> anyhow::Result<()> {
-    let topics = children.len();
+/// Has each of these print so many lines, each for a topic of its own.
+pub(super) fn print(publishers: Vec<Publisher>, lines: u64) -> anyhow::Result<Held> {
+    let topics = publishers.len();
     let mut plan = Plan::new(0, Length::Lines(lines * topics as u64));
     (plan.topics, plan.producers, plan.window) = (topics, topics, usize::MAX);
     let mut load = Load::empty(plan)?;
-    load.by_topic = true;
-    load.writers = children.into_iter().map(Writer::new).collect();
+    publishers.into_iter().try_for_each(|publisher| load.write(publisher))?;
     load.publish_for(plan.length)?;
-    load.until(|load| load.writers.iter().all(Writer::is_settled))
+    load.until(|load| load.writers.iter().all(Writer::is_settled))?;
+    Ok(Held(load))
 }
 
-/// Connections that nothing is done with; they close when this is dropped.
+/// Connections that nothing more is done with; they close when this is dropped.
 pub(super) struct Held(Load);
 
 /// Opens these and waits until they are live.
@@ -256,12 +255,16 @@ impl Load {
             true => target.posters(plan.producers)?,
             false => target.publishers(plan.producers)?,
         };
-        for publisher in publishers {
-            let writer = Writer::new(publisher);
-            writer.register(&load.epoll, load.writers.len())?;
-            load.writers.push(writer);
-        }
+        publishers.into_iter().try_for_each(|publisher| load.write(publisher))?;
         Ok(load)
+    }
+
+    /// Takes one more publisher.
+    fn write(&mut self, publisher: Publisher) -> anyhow::Result<()> {
+        let writer = Writer::new(publisher);
+        writer.register(&self.epoll, self.writers.len())?;
+        self.writers.push(writer);
+        Ok(())
     }
 
     /// Opens one more reader.
@@ -452,7 +455,11 @@ impl Outcome {
         let mut figures = Figures::new();
         let mut note = |name: &str, value: f64| figures.insert(name.to_owned(), rounded(value));
         let lines = self.delivered.max(1) as f64;
-        note("deliveries_per_second", (self.delivered as f64 / self.seconds).round());
+        let rate = match self.is_posted {
+            true => "acknowledged_per_second",
+            false => "deliveries_per_second",
+        };
+        note(rate, (self.delivered as f64 / self.seconds).round());
         note("server_cpu_us", self.cpu * 1e6 / lines);
         note("server_cores", self.cpu / self.seconds);
         note("memory_mib", self.memory.1);

@@ -3,7 +3,7 @@
 
 use super::{
     agent::TOPIC_VARIABLE,
-    server::{BenchServer, Place},
+    server::{AT_A_TIME, BenchServer, HEAD_AT_START, Place},
     target::{self, HTTP_OK, Publisher, Setup, Subject, Subscription, Target},
 };
 use crate::{domain::SessionId, wire::api::CreateSession};
@@ -14,16 +14,15 @@ use std::{
     io::Read,
     net::SocketAddr,
     os::unix::net::{UnixListener, UnixStream},
+    time::Duration,
 };
 use tokio::runtime::Runtime;
 
 pub(super) const SEAWALL: &str = "seawall";
 pub(super) const IN_MEMORY: &str = "seawall in memory";
 
-/// Requests under way at a time.
-const AT_A_TIME: usize = 16;
-/// Of a session whose agent runs and has said nothing.
-const HEAD_AT_START: u64 = 4;
+/// Long enough for a runtime to look at its sockets.
+const SETTLE: Duration = Duration::from_millis(2);
 
 pub(super) fn subject() -> Subject {
     let start = |setup: &Setup| -> anyhow::Result<Box<dyn Target>> {
@@ -42,7 +41,7 @@ pub(super) fn in_memory() -> Subject {
 
 pub(super) struct Seawall {
     pub(super) server: BenchServer,
-    pub(super) runtime: Runtime,
+    runtime: Runtime,
     listener: UnixListener,
     pub(super) sessions: Vec<SessionId>,
     /// Of each session, from its child.
@@ -60,11 +59,26 @@ impl Seawall {
         Ok(Self { server, runtime, listener, sessions, children, address })
     }
 
-    /// Waits until the log of a session has so many lines of its child.
-    pub(super) fn until_head(&self, session: usize, lines: u64) -> anyhow::Result<()> {
-        let (session, wanted) = (self.sessions[session], HEAD_AT_START + lines);
-        self.runtime.block_on(self.server.until(session, |head, _| head >= wanted))?;
-        Ok(())
+    /// Waits until the log of each of these sessions has so many lines of its child.
+    pub(super) fn until_heads(&self, sessions: &[SessionId], lines: u64) -> anyhow::Result<()> {
+        let wanted = HEAD_AT_START + lines;
+        self.block_on(async {
+            for session in sessions {
+                self.server.until(*session, |head, _| head >= wanted).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// While a load ran, nobody looked after the connections of these calls: what the server has closed is noticed first.
+    pub(super) fn block_on<T>(
+        &self,
+        call: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        self.runtime.block_on(async {
+            tokio::time::sleep(SETTLE).await;
+            call.await
+        })
     }
 
     /// A stream of these sessions, each from behind so many lines of its child.
@@ -80,7 +94,7 @@ impl Seawall {
 
     /// Reads of the log by streams and pages so far.
     pub(super) fn pages_read(&self) -> anyhow::Result<u64> {
-        Ok(self.runtime.block_on(self.server.status())?.store.pages_read)
+        Ok(self.block_on(self.server.status())?.store.pages_read)
     }
 
     pub(super) fn get(&self, path: &str) -> Subscription {
@@ -123,7 +137,7 @@ impl Target for Seawall {
             anyhow::Ok((topic, server.client.create_session(&body).await?.session.id))
         };
         let created = stream::iter(0..topics).map(create).buffer_unordered(AT_A_TIME);
-        let mut made: Vec<(usize, SessionId)> = self.runtime.block_on(created.try_collect())?;
+        let mut made: Vec<(usize, SessionId)> = self.block_on(created.try_collect())?;
         made.sort_unstable_by_key(|(topic, _)| *topic);
         self.sessions = made.into_iter().map(|(_, session)| session).collect();
         let mut children: Vec<Option<UnixStream>> = (0..topics).map(|_| None).collect();
@@ -178,6 +192,6 @@ impl Target for Seawall {
     }
 
     fn settled(&mut self, lines: u64) -> anyhow::Result<()> {
-        (0..self.sessions.len()).try_for_each(|session| self.until_head(session, lines))
+        self.until_heads(&self.sessions, lines)
     }
 }

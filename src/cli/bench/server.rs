@@ -7,6 +7,7 @@ use crate::{
     wire::{admin::Status, api::CreateSession},
 };
 use anyhow::{Context, bail};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -15,6 +16,11 @@ use std::{
     time::{Duration, Instant},
 };
 use uuid::Uuid;
+
+/// Requests under way at a time.
+pub(super) const AT_A_TIME: usize = 16;
+/// Of a session whose agent runs and has said nothing.
+pub(super) const HEAD_AT_START: u64 = 4;
 
 /// Where the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +90,7 @@ impl BenchServer {
         Ok(took)
     }
 
-    pub(super) async fn create(&self, agent: &str) -> Result<SessionId, ClientError> {
+    async fn create(&self, agent: &str) -> Result<SessionId, ClientError> {
         let body = CreateSession {
             agent: agent.into(),
             cwd: None,
@@ -94,6 +100,16 @@ impl BenchServer {
             session_id: None,
         };
         Ok(self.client.create_session(&body).await?.session.id)
+    }
+
+    /// Makes sessions with a child that waits, and waits until each has it.
+    pub(super) async fn create_many(&self, agent: &str, count: usize) -> anyhow::Result<()> {
+        let made = stream::iter(0..count).map(|_| self.create(agent)).buffer_unordered(AT_A_TIME);
+        let sessions: Vec<SessionId> = made.try_collect().await?;
+        for session in sessions {
+            self.until(session, |head, _| head >= HEAD_AT_START).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the head and the idleness of a session fit; the head.

@@ -2,7 +2,6 @@
 
 use super::{
     bare,
-    figures::Figures,
     load::{Length, Plan},
     run::Run,
     seawall,
@@ -71,11 +70,10 @@ pub(super) fn post(run: &mut Run, peers: &[Subject]) -> anyhow::Result<()> {
     for round in 0..run.rounds {
         for (case, _, batch) in cases {
             run.sample(("post", case), "bare log", round, |setup| {
-                let figures = bare::log(&setup.folder, batch, length / 3)?;
+                let mut figures = bare::log(&setup.folder, batch, length / 3)?;
                 // Under the name that an acknowledged message has.
-                let rate = figures.get("appends_per_second").copied().unwrap_or_default();
-                let mut figures: Figures = figures;
-                figures.insert("deliveries_per_second".into(), rate);
+                let rate = figures.remove("appends_per_second").unwrap_or_default();
+                figures.insert("acknowledged_per_second".into(), rate);
                 Ok(figures)
             })?;
         }

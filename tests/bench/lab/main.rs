@@ -14,7 +14,11 @@ const QUEUE: usize = 1024;
 
 type Readers = Mutex<HashMap<String, Vec<mpsc::Sender<sse::Event>>>>;
 
-async fn publish(topic: web::Path<String>, line: String, readers: web::Data<Readers>) -> HttpResponse {
+async fn publish(
+    topic: web::Path<String>,
+    line: String,
+    readers: web::Data<Readers>,
+) -> HttpResponse {
     let mut readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(readers) = readers.get_mut(topic.as_str()) {
         readers.retain(|reader| reader.try_send(sse::Data::new(line.clone()).into()).is_ok());

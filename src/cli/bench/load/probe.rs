@@ -6,7 +6,7 @@ use super::{
         figures::Times,
         target::{Publisher, Subscription},
     },
-    Length, Load, Plan, Writer,
+    Length, Load, Plan,
 };
 use anyhow::Context;
 use std::{
@@ -43,7 +43,7 @@ impl Probe {
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
             let mut load = Load::empty(plan)?;
-            load.writers.push(Writer::new(publisher));
+            load.write(publisher)?;
             load.read(subscription, 0)?;
             load.until(|load| load.readers[0].is_ready())?;
             let mut ask = None;
