@@ -311,12 +311,14 @@ impl Load {
     /// As many lines as the windows and the connections have room for, and at most these; topics take turns.
     fn publish(&mut self, mut left: u64, now: Instant) -> anyhow::Result<()> {
         let producers = self.plan.producers;
-        let of_each = self.plan.topics.div_ceil(producers);
+        let topics = self.plan.topics;
         let mut idle = 0;
         let mut producer = self.published as usize % producers;
         while left > 0 && idle < producers {
             let (under_way, turn) = self.producers[producer];
-            let topic = (producer + turn * producers) % self.plan.topics;
+            // A topic is one producer's: over two connections its lines could overtake each other.
+            let place = producer + turn * producers;
+            let (topic, turn) = if place < topics { (place, turn) } else { (producer, 0) };
             let writer = if self.by_topic { topic } else { producer };
             if under_way < self.plan.window && self.writers[writer].has_room() {
                 let state = &mut self.topics[topic];
@@ -327,7 +329,7 @@ impl Load {
                     state.under_way.push_back((now, producer, 0));
                     self.producers[producer].0 += 1;
                 }
-                self.producers[producer].1 = (turn + 1) % of_each;
+                self.producers[producer].1 = turn + 1;
                 self.writers[writer].queue(topic, number, self.plan.line, now);
                 self.published += 1;
                 left -= 1;

@@ -42,8 +42,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // By SIGTERM, so that a master takes its workers along.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        // Workers too: some masters wait for their connections before they end, and these have nothing to lose.
+        let all = self.all().iter().map(u32::to_string).collect::<Vec<_>>();
+        let _ = Command::new("kill").arg("-9").args(all).status();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
