@@ -45,6 +45,7 @@ FIGURES = [
     ("appends_per_second", "appends/s"), ("deliveries_per_second", "deliveries/s"),
     ("acknowledged_per_second", "acknowledged/s"), ("requests_per_second", "requests/s"), ("events_per_second", "events/s"),
     ("events_per_core_second", "events/s a core"), ("starts_per_second", "starts/s"),
+    ("started_and_ended_per_second", "started and ended/s"),
     ("batch", "batch"), ("p50_us", "p50 µs"), ("p99_us", "p99 µs"), ("p999_us", "p99.9 µs"), ("worst_us", "worst µs"),
     ("p50_us_per_60_kib", "p50 µs per 60 KiB"), ("cpu_us", "CPU µs"), ("server_cpu_us", "server CPU µs"),
     ("server_cores", "server cores"), ("whole_ms", "whole ms"), ("listening_ms", "listening ms"),
@@ -134,15 +135,17 @@ def scaling_tables(samples):
     return lines
 
 
-def busy(workloads):
-    """What others did meanwhile."""
+def caveats(workloads):
+    """What others did meanwhile, and what was not measured in full."""
+    used = {name: max((sample["figures"].get("others_cores", 0) for sample in workload["samples"]), default=0)
+            for name, workload in workloads.items()}
+    noisy = [f"{name} ({cores:.1f})" for name, cores in used.items() if cores > OTHERS]
+    quick = [name for name, workload in workloads.items() if workload["quick"]]
     lines = []
-    for name, workload in workloads.items():
-        used = max((sample["figures"].get("others_cores", 0) for sample in workload["samples"]), default=0)
-        if used > OTHERS:
-            lines.append(f"- **{name}: other processes used up to {used:.1f} cores meanwhile.**")
-        if workload["quick"]:
-            lines.append(f"- **{name}: a quick run, a tenth of the real one.**")
+    if noisy:
+        lines += [f"**Other processes used over {OTHERS} cores meanwhile, at most so many:** {', '.join(noisy)}.", ""]
+    if quick:
+        lines += [f"**Quick runs, a tenth of the real ones:** {', '.join(quick)}.", ""]
     return lines
 
 
@@ -161,9 +164,7 @@ def page(results, notes):
         "    scripts/bench stalls          # ten minutes of appending at half load",
         "    seawall bench                 # the same without peers, for your own machine", "",
     ]
-    noise = busy(workloads)
-    if noise:
-        lines += ["Read these with care:", ""] + noise + [""]
+    lines += caveats(workloads)
     lines += ["## Targets", ""] + table(targets.rows(workloads)) + [""]
     if "fanout" in workloads:
         lines += ["![deliveries a second](performance-fanout.svg)", ""]

@@ -131,5 +131,7 @@ def rows(workloads):
             shown, verdict = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}", "missed"
             if is_met(bound, limit, value):
                 verdict = "met"
+            if workloads.get(workload, {}).get("quick"):
+                verdict += " (quick)"
         rows.append([workload, what, f"{bound} {limit:,}", shown, verdict])
     return rows

@@ -51,7 +51,11 @@ class Report(unittest.TestCase):
         quiet = report.merge({}, run(sample("one by one", "seawall", 0, others_cores=0.1)), "a", "d")
         busy = report.merge({}, run(sample("one by one", "seawall", 0, others_cores=0.7)), "a", "d")
         self.assertNotIn("meanwhile", report.page(quiet, ""))
-        self.assertIn("fanout: other processes used up to 0.7 cores meanwhile", report.page(busy, ""))
+        self.assertIn("cores meanwhile, at most so many:** fanout (0.7).", report.page(busy, ""))
+
+    def test_a_quick_run_is_called_one(self):
+        quick = report.merge({}, {**run(sample("one by one", "seawall", 0)), "quick": True}, "a", "d")
+        self.assertIn("a tenth of the real ones:** fanout.", report.page(quick, ""))
 
     def test_a_cost_that_does_not_grow_is_a_level_line(self):
         samples = [{"case": f"sessions {count}", "subject": "s", "round": 0, "figures": {"append_cpu_us": 5}}
