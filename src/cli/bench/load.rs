@@ -46,6 +46,8 @@ pub(super) struct Plan {
     pub(super) rate: Option<f64>,
     /// How long it is measured, or how many lines are; before that a fifth of it warms up.
     pub(super) length: Length,
+    /// No topic gets more lines than this.
+    pub(super) each: u64,
     /// Further readers of the first topic, which read nothing until the end.
     pub(super) stalled: usize,
     /// Publishes in the way that is acknowledged. Without readers that is what is measured.
@@ -113,6 +115,7 @@ impl Plan {
             line: 256,
             rate: None,
             length,
+            each: u64::MAX,
             stalled: 0,
             post: false,
         }
@@ -198,7 +201,7 @@ pub(super) fn fill(target: &mut dyn Target, topics: usize, lines: u64) -> anyhow
 pub(super) fn print(publishers: Vec<Publisher>, lines: u64) -> anyhow::Result<Held> {
     let topics = publishers.len();
     let mut plan = Plan::new(0, Length::Lines(lines * topics as u64));
-    (plan.topics, plan.producers, plan.window) = (topics, topics, usize::MAX);
+    (plan.topics, plan.producers, plan.window, plan.each) = (topics, topics, usize::MAX, lines);
     let mut load = Load::empty(plan)?;
     publishers.into_iter().try_for_each(|publisher| load.write(publisher))?;
     load.publish_for(plan.length)?;
@@ -320,9 +323,10 @@ impl Load {
             let place = producer + turn * producers;
             let (topic, turn) = if place < topics { (place, turn) } else { (producer, 0) };
             let writer = if self.by_topic { topic } else { producer };
-            if under_way < self.plan.window && self.writers[writer].has_room() {
-                let state = &mut self.topics[topic];
-                let number = state.first + state.under_way.len() as u64;
+            let state = &mut self.topics[topic];
+            let number = state.first + state.under_way.len() as u64;
+            let has_room = under_way < self.plan.window && self.writers[writer].has_room();
+            if has_room && number <= self.plan.each {
                 if self.plan.readers == 0 {
                     state.first += 1;
                 } else {

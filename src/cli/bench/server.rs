@@ -13,6 +13,10 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use uuid::Uuid;
@@ -21,6 +25,9 @@ use uuid::Uuid;
 pub(super) const AT_A_TIME: usize = 16;
 /// Of a session whose agent runs and has said nothing.
 pub(super) const HEAD_AT_START: u64 = 4;
+
+/// How long the guards of a server that was killed have.
+const LEAVING: Duration = Duration::from_secs(20);
 
 /// Where the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +39,8 @@ pub(super) enum Place {
 
 pub(super) struct BenchServer {
     process: Child,
+    /// What it says is shown, until it is killed: then its guards say what they find.
+    said: Arc<AtomicBool>,
     program: PathBuf,
     folder: PathBuf,
     pub(super) client: Client,
@@ -57,11 +66,12 @@ impl BenchServer {
         let config = folder.join("seawall.toml");
         fs::write(&config, config_text(&setup.program, &folder))?;
         let program = setup.program.clone();
-        let (process, public, admin) = serve(&program, &config)?;
+        let said = Arc::new(AtomicBool::new(true));
+        let (process, public, admin) = serve(&program, &config, &said)?;
         let token = fs::read_to_string(folder.join("token"))?.trim().to_owned();
         let client = Client::new(&format!("http://{public}"), Some(&token))?;
         let (admin_url, http) = (format!("http://{admin}"), client::http().build()?);
-        Ok(Self { process, program, folder, client, address: public, token, admin_url, http })
+        Ok(Self { process, said, program, folder, client, address: public, token, admin_url, http })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -79,10 +89,11 @@ impl BenchServer {
 
     /// Kills the server and starts another in its folder; how long that one takes until it listens.
     pub(super) fn crash_and_start(&mut self) -> anyhow::Result<Duration> {
-        self.process.kill()?;
-        self.process.wait()?;
+        self.kill()?;
+        self.said = Arc::new(AtomicBool::new(true));
         let start = Instant::now();
-        let (process, public, admin) = serve(&self.program, &self.folder.join("seawall.toml"))?;
+        let config = self.folder.join("seawall.toml");
+        let (process, public, admin) = serve(&self.program, &config, &self.said)?;
         let took = start.elapsed();
         self.process = process;
         self.client = Client::new(&format!("http://{public}"), Some(&self.token))?;
@@ -149,29 +160,51 @@ impl BenchServer {
     }
 }
 
+impl BenchServer {
+    /// Kills the server, and waits until its guards have taken down all that it started: what they do is work, too, and
+    /// not that of what is measured next.
+    fn kill(&mut self) -> anyhow::Result<()> {
+        self.said.store(false, Ordering::Relaxed);
+        let tree = meter::tree(self.pid());
+        self.process.kill()?;
+        self.process.wait()?;
+        let start = Instant::now();
+        // What has ended and was not waited for by whoever it was left to has no command line any more.
+        let line = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let is_there = |pid: &u32| !line(pid).is_empty();
+        while tree.iter().any(is_there) && start.elapsed() < LEAVING {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
 impl Drop for BenchServer {
     fn drop(&mut self) {
-        // Its guards take the children down when it is gone; what is left of the folder is the system's to clean.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        // What is left of the folder is the system's to clean.
+        let _ = self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
 /// A server's process, with its public and its admin address.
-fn serve(program: &Path, config: &Path) -> anyhow::Result<(Child, String, String)> {
+fn serve(
+    program: &Path,
+    config: &Path,
+    said: &Arc<AtomicBool>,
+) -> anyhow::Result<(Child, String, String)> {
     let mut process = Command::new(program)
         .args(["serve", "--config"])
         .arg(config)
         .env("RUST_LOG", "warn,seawall::cli=info")
         .stderr(Stdio::piped())
         .spawn()?;
-    let (public, admin) = addresses(&mut process)?;
+    let (public, admin) = addresses(&mut process, said)?;
     Ok((process, public, admin))
 }
 
 /// The public and the admin address, from the line in which the server says so.
-fn addresses(process: &mut Child) -> anyhow::Result<(String, String)> {
+fn addresses(process: &mut Child, said: &Arc<AtomicBool>) -> anyhow::Result<(String, String)> {
     let stderr = process.stderr.take().context("its stderr is a pipe")?;
     let mut lines = BufReader::new(stderr).lines();
     for line in &mut lines {
@@ -183,8 +216,13 @@ fn addresses(process: &mut Child) -> anyhow::Result<(String, String)> {
         let (public, admin) = rest.split_once(", admin on ").context("no admin address")?;
         let addresses = (public.to_owned(), admin.to_owned());
         // Warnings go on to be shown; a pipe that nobody reads would hold the server up.
+        let said = said.clone();
         std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| eprintln!("{line}"))
+            for line in lines.map_while(Result::ok) {
+                if said.load(Ordering::Relaxed) {
+                    eprintln!("{line}");
+                }
+            }
         });
         return Ok(addresses);
     }
