@@ -8,7 +8,7 @@ use crate::{
     },
     store::{
         Append, Create, Entry, EventLog,
-        sqlite::{Durability, SqliteLog, SqliteOptions},
+        sqlite::{Durability, RECENT_BYTES, SqliteLog, SqliteOptions},
     },
 };
 use anyhow::Context;
@@ -36,8 +36,13 @@ impl Folder {
     }
 
     pub(super) fn open(&self, durability: Durability) -> anyhow::Result<SqliteLog> {
-        let options =
-            SqliteOptions { path: self.0.join("seawall.db"), durability, readers: 2, queue: 4096 };
+        let options = SqliteOptions {
+            path: self.0.join("seawall.db"),
+            durability,
+            readers: 2,
+            queue: 4096,
+            recent_bytes: RECENT_BYTES,
+        };
         Ok(SqliteLog::open(&options)?)
     }
 }
