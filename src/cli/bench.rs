@@ -4,6 +4,7 @@
 pub mod agent;
 mod append;
 mod bare;
+mod disk;
 mod figures;
 mod history;
 mod idle;
@@ -184,6 +185,7 @@ fn measure(
         setup: Setup { program, folder },
         rounds: bench.rounds as usize,
         quick: bench.quick,
+        disk: disk::Disk::default(),
         samples: Vec::new(),
         remark: |text| eprintln!("{text}"),
     };

@@ -21,6 +21,8 @@ RESULTS = HERE / "results.json"
 NOTES = HERE / "what-did-not-help.md"
 # Above this the others may have decided what was measured.
 OTHERS = 0.2
+# So much longer than the best of all: the disk was throttled.
+THROTTLED = 3
 
 ABOUT = {
     "append": "Events into the store in process. Each producer waits for its last event; the bare log syncs as many "
@@ -140,10 +142,18 @@ def caveats(workloads):
     used = {name: max((sample["figures"].get("others_cores", 0) for sample in workload["samples"]), default=0)
             for name, workload in workloads.items()}
     noisy = [f"{name} ({cores:.1f})" for name, cores in used.items() if cores > OTHERS]
+    syncs = {name: [sample["figures"]["fdatasync_us"] for sample in workload["samples"]
+                    if "fdatasync_us" in sample["figures"]] for name, workload in workloads.items()}
+    best = min((sync for times in syncs.values() for sync in times), default=0)
+    slow = [f"{name} ({sum(sync > THROTTLED * best for sync in times)} of {len(times)})"
+            for name, times in syncs.items() if any(sync > THROTTLED * best for sync in times)]
     quick = [name for name, workload in workloads.items() if workload["quick"]]
     lines = []
     if noisy:
         lines += [f"**Other processes used over {OTHERS} cores meanwhile, at most so many:** {', '.join(noisy)}.", ""]
+    if slow:
+        lines += [f"**The disk took over {THROTTLED} times its best of {best:,.0f} µs for an fdatasync before some "
+                  f"measurements:** {', '.join(slow)}.", ""]
     if quick:
         lines += [f"**Quick runs, a tenth of the real ones:** {', '.join(quick)}.", ""]
     return lines

@@ -53,6 +53,11 @@ class Report(unittest.TestCase):
         self.assertNotIn("meanwhile", report.page(quiet, ""))
         self.assertIn("cores meanwhile, at most so many:** fanout (0.7).", report.page(busy, ""))
 
+    def test_the_page_says_that_the_disk_was_throttled(self):
+        samples = [sample("one by one", "seawall", turn, fdatasync_us=time) for turn, time in enumerate([200, 500, 4000])]
+        page = report.page(report.merge({}, run(*samples), "a", "d"), "")
+        self.assertIn("best of 200 µs for an fdatasync before some measurements:** fanout (1 of 3).", page)
+
     def test_a_quick_run_is_called_one(self):
         quick = report.merge({}, {**run(sample("one by one", "seawall", 0)), "quick": True}, "a", "d")
         self.assertIn("a tenth of the real ones:** fanout.", report.page(quick, ""))

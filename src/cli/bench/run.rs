@@ -2,6 +2,7 @@
 //! within each round, and a machine that others use at the same time is told of.
 
 use super::{
+    disk::{self, Disk},
     figures::{Figures, Sample, rounded},
     load::{self, Plan},
     meter::Machine,
@@ -18,6 +19,7 @@ pub(super) struct Run {
     pub(super) rounds: usize,
     /// A tenth of everything.
     pub(super) quick: bool,
+    pub(super) disk: Disk,
     pub(super) samples: Vec<Sample>,
     /// Whom to tell what is being done.
     pub(super) remark: fn(&str),
@@ -43,6 +45,7 @@ impl Run {
         round: usize,
         measure: impl FnOnce(&Setup) -> anyhow::Result<Figures>,
     ) -> anyhow::Result<()> {
+        let sync = if self.quick { None } else { Some(self.disk.settled(&self.setup.folder)?) };
         let machine = Machine::now();
         let result = measure(&self.setup);
         let others = machine.others();
@@ -54,6 +57,9 @@ impl Run {
             result => result?,
         };
         figures.insert(OTHERS_FIGURE.into(), rounded(others));
+        if let Some(sync) = sync {
+            figures.insert(disk::FIGURE.into(), rounded(sync));
+        }
         if others > OTHERS {
             (self.remark)(&format!("{workload}, {case}: others used {others:.1} cores meanwhile"));
         }

@@ -7,20 +7,22 @@ use super::{
     target::{self, HTTP_OK, Publisher, Setup, Subject, Subscription, Target},
 };
 use crate::{domain::SessionId, wire::api::CreateSession};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::{
     collections::BTreeMap,
-    io::Read,
+    io::{ErrorKind, Read},
     net::SocketAddr,
     os::unix::net::{UnixListener, UnixStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::runtime::Runtime;
 
 pub(super) const SEAWALL: &str = "seawall";
 pub(super) const IN_MEMORY: &str = "seawall in memory";
 
+/// How long the children of all sessions have to come, once their sessions are there.
+const CHILDREN: Duration = Duration::from_secs(120);
 /// Long enough for a runtime to look at its sockets.
 const SETTLE: Duration = Duration::from_millis(2);
 
@@ -54,6 +56,7 @@ impl Seawall {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let server = runtime.block_on(BenchServer::start(setup, place))?;
         let listener = UnixListener::bind(server.socket())?;
+        listener.set_nonblocking(true)?;
         let address = server.address.parse()?;
         let (sessions, children) = (Vec::new(), Vec::new());
         Ok(Self { server, runtime, listener, sessions, children, address })
@@ -108,8 +111,20 @@ impl Seawall {
 
     /// Each child connects, and says whose it is.
     fn accept(&self, children: &mut [Option<UnixStream>]) -> anyhow::Result<()> {
-        for _ in 0..children.iter().filter(|child| child.is_none()).count() {
-            let (mut child, _) = self.listener.accept()?;
+        let start = Instant::now();
+        let mut missing = children.len();
+        while missing > 0 {
+            let (mut child, _) = match self.listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ensure!(start.elapsed() < CHILDREN, "{missing} children do not come");
+                    std::thread::sleep(SETTLE);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            missing -= 1;
+            child.set_nonblocking(false)?;
             let mut topic = String::new();
             let mut byte = [0];
             while child.read(&mut byte)? == 1 && byte != *b"\n" {
