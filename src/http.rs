@@ -38,7 +38,6 @@ use crate::{
     store::EventLog,
     supervise::pulse::Pulse,
 };
-use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
@@ -62,9 +61,7 @@ pub struct App {
     cookie_key: auth::CookieKey,
     /// Where this server owns the log of its process.
     logger: Option<Logger>,
-    /// The OpenAPI documents: without and with the console's admin calls.
-    documents: [Bytes; 2],
-    admin_document: Bytes,
+    documents: openapi::Documents,
 }
 
 /// What the handlers' application is made of.
@@ -136,8 +133,7 @@ impl App {
             pulse,
             metrics,
             requests: requests::Requests::new(),
-            documents: [false, true].map(openapi::document),
-            admin_document: openapi::admin_document(),
+            documents: openapi::Documents::default(),
             log,
             registry,
             config,

@@ -12,6 +12,7 @@ use crate::wire::problem::{ErrorCode, Problem};
 use actix_web::{HttpResponse, http::header::ContentType, web::Data};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use tokio::sync::OnceCell;
 use utoipa::{
     IntoParams, IntoResponses, Modify, OpenApi,
     openapi::{
@@ -59,8 +60,27 @@ impl Modify for Cookie {
     }
 }
 
+/// The documents, each made when it is first asked for: making them takes megabytes, which few servers are asked for.
+#[derive(Default)]
+pub(super) struct Documents {
+    /// The public listener's without and with the console's admin calls.
+    public: [OnceCell<Bytes>; 2],
+    admin: OnceCell<Bytes>,
+}
+
+impl Documents {
+    async fn public(&self, admin_api: bool) -> Bytes {
+        let public = &self.public[usize::from(admin_api)];
+        public.get_or_init(|| async { document(admin_api) }).await.clone()
+    }
+
+    async fn admin(&self) -> Bytes {
+        self.admin.get_or_init(|| async { admin_document() }).await.clone()
+    }
+}
+
 /// The public listener's document as JSON. `admin_api`: it has admin calls too.
-pub(super) fn document(admin_api: bool) -> Bytes {
+fn document(admin_api: bool) -> Bytes {
     let mut document = Document::openapi();
     if admin_api {
         admin::add_console(&mut document);
@@ -69,7 +89,7 @@ pub(super) fn document(admin_api: bool) -> Bytes {
 }
 
 /// The admin listener's document as JSON.
-pub(super) fn admin_document() -> Bytes {
+fn admin_document() -> Bytes {
     json(&admin::Document::openapi())
 }
 
@@ -81,8 +101,8 @@ fn json(document: &utoipa::openapi::OpenApi) -> Bytes {
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "meta", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 pub(super) async fn serve(app: Data<App>) -> HttpResponse {
-    let document = &app.documents[usize::from(app.config.now().server.admin_api)];
-    HttpResponse::Ok().content_type(ContentType::json()).body(document.clone())
+    let document = app.documents.public(app.config.now().server.admin_api).await;
+    HttpResponse::Ok().content_type(ContentType::json()).body(document)
 }
 
 #[derive(IntoParams)]

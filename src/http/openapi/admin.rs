@@ -35,7 +35,7 @@ pub(super) struct Document;
 #[utoipa::path(get, path = "/admin/openapi.json", tag = "meta", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 pub(in crate::http) async fn serve_admin(app: Data<App>) -> HttpResponse {
-    HttpResponse::Ok().content_type(ContentType::json()).body(app.admin_document.clone())
+    HttpResponse::Ok().content_type(ContentType::json()).body(app.documents.admin().await)
 }
 
 /// Adds the calls that the public listener has as well.
