@@ -14,6 +14,7 @@ mod file;
 mod gate;
 mod migrations;
 mod open;
+mod pace;
 mod pack;
 mod page;
 mod prune;

@@ -226,7 +226,7 @@ fn what_decides_does_no_io_and_reads_no_clock() {
 fn files_and_functions_are_short() {
     let mut faults = Vec::new();
     let mut lengths = Vec::new();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests"]) {
         let lines = source.text.lines().count();
         if source.room().is_some() {
             lengths.push(lines);
@@ -258,7 +258,7 @@ fn files_and_functions_are_short() {
 #[test]
 fn every_file_says_what_lives_in_it() {
     let mut faults = Vec::new();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests"]) {
         if source.path.ends_with("/mod.rs") {
             faults.push(format!("{}: a room is room.rs + room/", source.path));
         }
@@ -282,7 +282,7 @@ fn the_product_does_not_unwrap_and_leaves_nothing_undone() {
     // Put together here, so that this file does not contain what it looks for.
     let unfinished = ["todo", "dbg", "unimplemented"].map(|name| format!("{name}!("));
     let unfinished: Vec<&str> = unfinished.iter().map(String::as_str).collect();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests"]) {
         faults.extend(found(&source, source.code(), &unfinished));
         let hits = source.product().filter(|(_, line)| line.contains(".unwrap()"));
         faults.extend(hits.map(|(line, _)| format!("{}:{line}: unwrap", source.path)));
@@ -314,7 +314,7 @@ fn locks_and_globals_stand_where_they_may() {
 #[test]
 fn no_test_sleeps() {
     let mut faults = Vec::new();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests"]) {
         let lines = source.tests().filter(|(_, line)| !line.contains('"'));
         faults.extend(found(
             &source,
@@ -330,7 +330,7 @@ fn no_text_names_somebodys_machine() {
     let homes = ["/home", "/Users"].map(|folder| format!("{folder}/"));
     let made_up = ["ann", "user"];
     let mut faults = Vec::new();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests"]) {
         for (number, line) in numbered(&source.text) {
             for home in &homes {
                 let mut hits = line.match_indices(home.as_str());

@@ -1,7 +1,7 @@
 //! What is said where a hot path costs another number of instructions than its limit. Counting them is
 //! `scripts/instructions`.
 
-#[path = "../../benches/instructions/limits.rs"]
+#[path = "../instructions/limits.rs"]
 mod limits;
 
 use limits::{Counts, Limits};

@@ -13,8 +13,11 @@ pub struct Subject {
     pub name: &'static str,
     /// What was handed to a reader is on disk.
     pub durable: bool,
-    pub start: Box<dyn Fn(&Setup) -> anyhow::Result<Box<dyn Target>>>,
+    pub start: Box<Start>,
 }
+
+/// Starts a server.
+pub type Start = dyn Fn(&Setup) -> anyhow::Result<Box<dyn Target>>;
 
 /// What a server is started with.
 pub struct Setup {

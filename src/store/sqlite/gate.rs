@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicUsize, Ordering},
-    mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    mpsc::{Receiver, SendError, Sender, channel},
 };
 
 /// How many bytes of events and contents may wait for the writer; a single job may always.
@@ -45,7 +45,7 @@ pub(super) type Read = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
 #[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
-    queue: usize,
+    queue: u64,
     waiting_bytes: AtomicUsize,
     metrics: Arc<StoreMetrics>,
 }
@@ -53,7 +53,7 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct State {
     /// None once closed: the writer and the readers end when they have done what was queued.
-    senders: Option<(SyncSender<Job>, SyncSender<Read>)>,
+    senders: Option<(Sender<Job>, Sender<Read>)>,
     closers: Vec<Answer<()>>,
 }
 
@@ -63,9 +63,11 @@ impl Gate {
         metrics: Arc<StoreMetrics>,
     ) -> (Self, Receiver<Job>, Receiver<Read>) {
         let queue = queue.max(1);
-        let ((jobs, job_queue), (reads, read_queue)) = (sync_channel(queue), sync_channel(queue));
+        // Bounded by what is counted, at the door: a bounded channel would take the memory of a full queue at once.
+        let ((jobs, job_queue), (reads, read_queue)) = (channel(), channel());
         let state = State { senders: Some((jobs, reads)), closers: Vec::new() };
         let state = Mutex::new(state);
+        let queue = queue as u64;
         let gate = Self { state, queue, waiting_bytes: AtomicUsize::new(0), metrics };
         (gate, job_queue, read_queue)
     }
@@ -91,17 +93,16 @@ impl Gate {
                 "{waiting} bytes wait already; at most {WAITING_BYTES_MAX} may; try again in a moment"
             )));
         }
+        if self.metrics.waiting_writes.get() >= self.queue {
+            return job.refuse(self.full());
+        }
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         // Counted before it can be taken, so that the count never goes below zero.
         self.metrics.waiting_writes.add(1);
-        let refused = match jobs.try_send(job) {
-            Ok(()) => return,
-            Err(TrySendError::Full(job)) => (job, self.full()),
-            Err(TrySendError::Disconnected(job)) => (job, StoreError::closed()),
-        };
-        self.taken(1, bytes);
-        let (job, error) = refused;
-        job.refuse(error);
+        if let Err(SendError(job)) = jobs.send(job) {
+            self.taken(1, bytes);
+            job.refuse(StoreError::closed());
+        }
     }
 
     /// The writer has taken so many jobs, of so many bytes together.
@@ -116,14 +117,14 @@ impl Gate {
         let Some((_, reads)) = &state.senders else {
             return read(Err(StoreError::closed()));
         };
+        if self.metrics.waiting_reads.get() >= self.queue {
+            return read(Err(self.full()));
+        }
         self.metrics.waiting_reads.add(1);
-        let (read, error) = match reads.try_send(read) {
-            Ok(()) => return,
-            Err(TrySendError::Full(read)) => (read, self.full()),
-            Err(TrySendError::Disconnected(read)) => (read, StoreError::closed()),
-        };
-        self.metrics.waiting_reads.subtract(1);
-        read(Err(error));
+        if let Err(SendError(read)) = reads.send(read) {
+            self.metrics.waiting_reads.subtract(1);
+            read(Err(StoreError::closed()));
+        }
     }
 
     /// Lets nothing more in; `answer` comes when the writer has ended.
@@ -161,6 +162,14 @@ impl Job {
         };
         let content = accept.as_ref().map_or(0, |accept| accept.content.len());
         content + events.iter().map(Entry::bytes).sum::<usize>()
+    }
+
+    /// The session of events that nobody waits for: no message's receipt hangs on them.
+    pub(super) fn quiet(&self) -> Option<SessionId> {
+        match self {
+            Job::Write(Write::Append(job, _)) if job.0.accept.is_none() => Some(job.0.session),
+            _ => None,
+        }
     }
 
     fn refuse(self, error: StoreError) {

@@ -125,8 +125,8 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Takes those of the session's last packed rows in that are not longer than what comes after them: so each event is
-    /// written again a number of times that grows with the logarithm of a row's length.
+    /// Takes those of the session's last packed rows in that are at most twice as long as what comes after them: so there
+    /// are few short rows, and an event is written again a number of times that grows with the logarithm of a row's length.
     fn join_last(&mut self, mut bytes: usize) -> rusqlite::Result<()> {
         let (lowest, highest) = self.key.events();
         let mut joined = None;
@@ -137,7 +137,7 @@ impl Block<'_> {
             let mut rows = statement.query((lowest, highest))?;
             while let Some(row) = rows.next()? {
                 let length = row.get::<_, u32>(1)? as usize;
-                if length > bytes || length + bytes > BLOCK_BYTES {
+                if length > 2 * bytes || length + bytes > BLOCK_BYTES {
                     break;
                 }
                 bytes += length;

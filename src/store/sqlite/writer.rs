@@ -7,6 +7,7 @@ use super::{
     file::Identity,
     gate::{Gate, Job, Write},
     open::set_durability,
+    pace::Pace,
     pack::{self, Packing},
     prune::{Portion, Pruning},
     read,
@@ -61,6 +62,7 @@ pub(super) struct Writer {
     /// Something was removed: the file may be larger than it must be.
     compaction_due: bool,
     groups_since_chore: u32,
+    pace: Pace,
     checkpoint_due: bool,
     is_failing: bool,
     /// Sessions in whose writes something damaged was met: they are committed by themselves, so that they fail alone.
@@ -131,6 +133,7 @@ impl Writer {
             prunings: VecDeque::new(),
             compaction_due: true,
             groups_since_chore: 0,
+            pace: Pace::default(),
             checkpoint_due: false,
             is_failing: false,
             damaged: HashSet::new(),
@@ -163,15 +166,22 @@ impl Writer {
         }
     }
 
-    /// What queued up while the last group was committed, and no waiting for more.
-    fn gather(&self, first: Job, gate: &Weak<Gate>) -> Vec<Job> {
+    /// What queued up while the last group was committed, and what comes while nobody waits for it.
+    fn gather(&mut self, first: Job, gate: &Weak<Gate>) -> Vec<Job> {
         let mut bytes = first.bytes();
+        self.pace.joined(first.quiet());
         let mut group = vec![first];
         while group.len() < GROUP_JOBS && bytes < GROUP_BYTES {
-            let Ok(job) = self.jobs.try_recv() else { break };
+            let job = self.jobs.try_recv().ok().or_else(|| {
+                let wait = self.pace.wait(Instant::now());
+                (!wait.is_zero()).then(|| self.jobs.recv_timeout(wait).ok()).flatten()
+            });
+            let Some(job) = job else { break };
             bytes += job.bytes();
+            self.pace.joined(job.quiet());
             group.push(job);
         }
+        self.pace.begin(Instant::now(), group.iter().filter_map(Job::quiet));
         if let Some(gate) = gate.upgrade() {
             gate.taken(group.len(), bytes);
         }

@@ -84,7 +84,7 @@ impl Limits {
 
 fn advice(what: &str) -> String {
     format!(
-        "{what} with `scripts/instructions --record` and commit benches/instructions/limits.toml"
+        "{what} with `scripts/instructions --record` and commit tests/instructions/limits.toml"
     )
 }
 

@@ -14,7 +14,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
 };
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions/limits.toml");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/instructions/limits.toml");
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
