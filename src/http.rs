@@ -5,6 +5,7 @@ pub mod admin;
 pub mod auth;
 mod body;
 mod connection;
+mod console;
 mod control;
 pub mod error;
 mod gate;

@@ -75,7 +75,7 @@ fn announce(server: &Server) {
     let (public, admin) = (server.url(), server.admin_listen());
     log::info!("seawall {} serves on {public}, admin on {admin}", env!("CARGO_PKG_VERSION"));
     if std::io::stderr().is_terminal() {
-        eprintln!("\n  Make a session:  seawall new demo --attach\n");
+        eprintln!("\n  The console:     {public}/\n  Make a session:  seawall new demo --attach\n");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Every path of the public API on one screen. What the calls take and answer stands at their handlers.
 
 use super::{
-    App, admin, control, error::Failure, gate, history, login, messages, openapi, sessions, stream,
+    App, admin, console, control, error::Failure, gate, history, login, messages, openapi,
+    sessions, stream,
 };
 use crate::wire::problem::ErrorCode;
 use actix_web::{
@@ -39,10 +40,11 @@ fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// Adds the public API, on the thread that serves it. Needs `web::Data<App>` in the application's data.
+/// Adds the public API and the console's page, on the thread that serves it. Needs `web::Data<App>` in the application's
+/// data.
 pub fn configure(config: &mut ServiceConfig) {
     let mut scope = web::scope("").default_service(web::to(unknown_path));
-    for resource in resources(endpoints()) {
+    for resource in resources(endpoints().into_iter().chain(console::endpoints()).collect()) {
         scope = scope.service(resource);
     }
     for resource in resources(admin::console()) {
@@ -59,7 +61,8 @@ fn has_admin_api(request: &GuardContext<'_>) -> bool {
 
 /// The templates of the listener's paths.
 pub(super) fn paths() -> impl Iterator<Item = &'static str> {
-    endpoints().into_iter().chain(admin::console()).map(|endpoint| endpoint.path)
+    let all = endpoints().into_iter().chain(admin::console()).chain(console::endpoints());
+    all.map(|endpoint| endpoint.path)
 }
 
 async fn unknown_path() -> Result<HttpResponse, Failure> {

@@ -83,9 +83,7 @@ impl Limits {
 }
 
 fn advice(what: &str) -> String {
-    format!(
-        "{what} with `scripts/instructions --record` and commit tests/instructions/limits.toml"
-    )
+    format!("{what} with `scripts/instructions --record` and commit tests/instructions/limits.toml")
 }
 
 /// In percent of the limit.

@@ -10,6 +10,7 @@ mod bench;
 mod cli;
 mod clients;
 mod config;
+mod console;
 mod crash;
 mod day;
 mod detach;
