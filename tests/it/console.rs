@@ -222,6 +222,20 @@ async fn what_a_browser_has_is_not_sent_again_and_what_it_takes_is_compressed() 
 }
 
 #[tokio::test]
+async fn a_browser_that_is_signed_in_asks_for_all_of_it_over_one_connection() {
+    let server = Driven::start("").await;
+    assert_eq!(header(&get(&server, "/", &[]).await, "connection"), "close");
+    let token = server.token.clone().unwrap();
+    let login = server.with_token(None).request("POST", "/v1/login");
+    let login = login.json(&serde_json::json!({ "token": token })).send().await.unwrap();
+    let cookie = header(&login, "set-cookie").split(';').next().unwrap().to_owned();
+    let known = get(&server, "/", &[("Cookie", &cookie)]).await;
+    assert_eq!((known.status().as_u16(), header(&known, "connection")), (200, ""));
+    let forged = get(&server, "/", &[("Cookie", "seawall=forged")]).await;
+    assert_eq!((forged.status().as_u16(), header(&forged, "connection")), (200, "close"));
+}
+
+#[tokio::test]
 async fn files_that_are_not_the_consoles_are_not_there() {
     let server = Driven::start("").await;
     let page = get(&server, "/", &[]).await.text().await.unwrap();

@@ -85,10 +85,15 @@ test("a search finds by title, also what the list stream does not name", async (
   const needle = await server.create("demo", "needle in the hay");
   await server.create("demo", "straw");
   const context = await browser.context(server);
-  // The list stream names the newest 200; this one names none.
-  await context.route("**/v1/sessions/stream", (route) => route.fulfill({ contentType: "text/event-stream", body: 'event: welcome\ndata: {"protocol":1,"connection_id":"c","heartbeat_ms":20000,"draining":false}\n\nevent: sessions\ndata: {"sessions":[]}\n\n' }));
+  // The list stream names the newest 200, and these are newer.
+  const view = await server.call("GET", `sessions/${needle}`);
+  const newer = Array.from({ length: 200 }, (_, number) => ({ ...view, id: `newer-${number}`, title: `Newer ${number}`, updated_at: "2999-01-01T00:00:00.000Z" }));
+  const frame = (name, data) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+  const body = frame("welcome", { protocol: 1, connection_id: "c", heartbeat_ms: 20000, draining: false }) + frame("sessions", { sessions: newer });
+  await context.route("**/v1/sessions/stream", (route) => route.fulfill({ contentType: "text/event-stream", body }));
   const page = await context.newPage();
   await page.goto(server.url);
+  await row(page, "Newer 199").waitFor();
   await page.getByLabel("Search sessions").fill("needle");
   await row(page, "needle in the hay").waitFor();
   assert.deepEqual(await titles(page), ["needle in the hay"]);
