@@ -277,6 +277,8 @@ async fn random_bytes_do_no_harm() {
 #[tokio::test]
 async fn malformed_requests_leave_nothing_in_the_log() {
     let server = Process::start(&tokens()).await;
+    let told = || server.log().contains("serves on");
+    crate::support::eventually("the server tells where it is", told);
     let before = server.log();
     for nonsense in ["\0\0\0\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\n:\r\n\r\n"] {
         exchange(&server, nonsense.as_bytes()).await;
