@@ -67,12 +67,12 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// How many calls may wait for the writer, and as many for the readers, before the next is refused; at least one.
     pub queue: usize,
-    /// How many bytes of lines stay in the order of the commits before they are put together by session.
+    /// How many bytes of lines stay in the order of the commits, and in memory, before they are put together by session.
     pub recent_bytes: u64,
 }
 
 /// More makes better rows of the sessions' older events; the whole is read, without its lines, when the log is opened.
-pub const RECENT_BYTES: u64 = 16 * 1024 * 1024;
+pub const RECENT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The log in one SQLite file. Dropping it ends its threads after they have done what is queued.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 on_every_backend![
     of_each_session_the_newest_events_stay,
     events_of_a_certain_age_go,
+    an_age_holds_for_what_came_after_an_earlier_removal,
     both_limits_hold_together,
     numbering_goes_on_after_everything_but_the_newest_event_was_removed,
     a_queued_message_and_what_came_after_it_stay,
@@ -76,6 +77,17 @@ async fn events_of_a_certain_age_go(subject: Subject) {
         assert_eq!(seqs(&subject, number).await, expected);
         subject.delete(sample::id(number)).await.unwrap();
     }
+}
+
+async fn an_age_holds_for_what_came_after_an_earlier_removal(subject: Subject) {
+    five(&subject, &[1]).await;
+    prune(&subject, Retention { since: None, events: Some(4) }, 1, 1).await;
+    for at in [50, 60] {
+        sample::add(&*subject, 1, vec![sample::output_at(at)]).await;
+    }
+    let since = Some(Timestamp::from_millis(55));
+    prune(&subject, Retention { since, events: None }, 1, 5).await;
+    assert_eq!(seqs(&subject, 1).await, [7]);
 }
 
 async fn both_limits_hold_together(subject: Subject) {

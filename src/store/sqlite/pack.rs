@@ -3,7 +3,7 @@
 
 use super::{
     block::{self, Builder, Span},
-    page::packed_run,
+    page::{packed_run, with_lines},
     recent::{Recent, Run, Size},
     row::Key,
 };
@@ -17,11 +17,16 @@ const BLOCK_BYTES: usize = 32 * 1024;
 /// How much is moved in one portion: little enough that an append that comes meanwhile hardly waits.
 const PORTION_BYTES: usize = 256 * 1024;
 /// How many rows are removed in one portion.
-const PORTION_ROWS: i64 = 512;
+const PORTION_ROWS: i64 = 2048;
 
 /// Whether it is time to pack; `bytes_max` of lines may wait.
 pub(super) fn is_due(size: Size, bytes_max: u64) -> bool {
     size.rows > ROWS_MAX || size.bytes > bytes_max
+}
+
+/// Whether more comes than is packed: then it goes before what comes next, so that what waits in memory stays bounded.
+pub(super) fn is_behind(size: Size, bytes_max: u64) -> bool {
+    size.rows > 2 * ROWS_MAX || size.bytes > 2 * bytes_max
 }
 
 /// One walk over all sessions that have something to pack. The rows are removed when all are through: they lie in the
@@ -101,14 +106,11 @@ fn pack(tx: &Connection, recent: &Recent, key: Key, upto: i64) -> rusqlite::Resu
     };
     let mut packed = Packed::default();
     let mut block = Block { tx, key, first, builder: Builder::default() };
-    let waiting: usize = runs.clone().map(|run| run.bytes as usize).sum();
+    let waiting: usize = runs.clone().map(|run| run.lines.len()).sum();
     block.join_last(waiting.min(PORTION_BYTES))?;
-    let mut statement = tx.prepare_cached("SELECT lines FROM recent WHERE n = ?1")?;
     while let Some(run) = runs.next_if(|_| packed.bytes < PORTION_BYTES) {
-        let mut rows = statement.query([run.n])?;
-        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        block.add(&run, row.get_ref(0)?.as_blob()?)?;
-        packed.bytes += run.bytes as usize;
+        with_lines(tx, &run, |lines| block.add(&run, lines))??;
+        packed.bytes += run.lines.len();
         packed.upto = Some(run.n);
     }
     packed.has_more = runs.peek().is_some();

@@ -5,12 +5,12 @@ use super::{
     super::{Line, Page, PageFrom, PageQuery, StoreError},
     block::{self, Span},
     read,
-    recent::View,
+    recent::{Lines, Run, View},
     row::{Key, seq},
 };
 use crate::domain::{Seq, event::line_type};
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::ops::{ControlFlow, Range};
 
 pub(super) fn page(view: &View<'_>, query: &PageQuery) -> Result<Page, StoreError> {
@@ -80,7 +80,8 @@ pub(super) fn line(view: &View<'_>, key: Key, seq: Seq) -> Result<Option<Bytes>,
     each_run(view, key, &wanted, Order::Ascending, |span, bytes| {
         let lines = block::lines(bytes, span, wanted.clone()).ok_or_else(|| damaged(span))?;
         found = lines.into_iter().next().map(|line| line.bytes);
-        Ok(ControlFlow::Break(()))
+        // The last packed run may end before it.
+        Ok(if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     Ok(found)
 }
@@ -195,17 +196,26 @@ pub(super) fn packed_run<'a>(row: &'a Row<'_>) -> rusqlite::Result<(Span, &'a [u
 
 fn each_recent(
     view: &View<'_>,
-    runs: impl Iterator<Item = super::recent::Run>,
+    runs: impl Iterator<Item = Run>,
     visit: Visit<'_>,
 ) -> Result<ControlFlow<()>, StoreError> {
-    let mut statement = view.prepare_cached("SELECT lines FROM recent WHERE n = ?1")?;
     for run in runs {
-        let mut rows = statement.query([run.n])?;
-        let row = rows.next()?.ok_or_else(|| damaged(run.span))?;
-        let lines = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-        if visit(run.span, lines)?.is_break() {
+        if with_lines(view, &run, |lines| visit(run.span, lines))??.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
     Ok(ControlFlow::Continue(()))
+}
+
+/// Shows the lines of a row of `recent`, wherever they are.
+pub(super) fn with_lines<T>(
+    conn: &Connection,
+    run: &Run,
+    look: impl FnOnce(&[u8]) -> T,
+) -> rusqlite::Result<T> {
+    if let Lines::Here(lines) = &run.lines {
+        return Ok(look(lines));
+    }
+    conn.prepare_cached("SELECT lines FROM recent WHERE n = ?1")?
+        .query_row([run.n], |row| Ok(look(row.get_ref(0)?.as_blob()?)))
 }

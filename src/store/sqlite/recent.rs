@@ -7,6 +7,7 @@
 
 use super::{block::Span, row::Key};
 use crate::domain::Seq;
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension};
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,12 +16,30 @@ use std::{
 };
 
 /// A row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     /// Its place in the order of the commits.
     pub(super) n: i64,
     pub(super) span: Span,
-    pub(super) bytes: u32,
+    pub(super) lines: Lines,
+}
+
+/// What a row holds. Of those that this process wrote the lines are in memory still, mostly the same as those of a feed:
+/// the sessions' rows lie scattered, and packing would read each page of the table once for every session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    Here(Bytes),
+    /// So many bytes, to be read from the table.
+    OnDisk(u32),
+}
+
+impl Lines {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Here(lines) => lines.len(),
+            Self::OnDisk(length) => *length as usize,
+        }
+    }
 }
 
 /// Shared by the writer, which alone changes it, and the readers.
@@ -64,7 +83,7 @@ impl Recent {
             let (n, key) = (row.get(0)?, Key(row.get(1)?));
             let first = Seq(row.get::<_, u32>(2)?.into());
             let span = Span { first, count: row.get(3)? };
-            let run = Run { n, span, bytes: row.get(4)? };
+            let run = Run { n, span, lines: Lines::OnDisk(row.get(4)?) };
             rows.last = n;
             let packed_to = match packed.get(&key) {
                 Some(known) => *known,
@@ -88,10 +107,10 @@ impl Recent {
     }
 
     /// Notes a row that is about to be written; its number. It counts when it is committed.
-    pub(super) fn add(&self, key: Key, span: Span, bytes: u32) -> i64 {
+    pub(super) fn add(&self, key: Key, span: Span, lines: Bytes) -> i64 {
         let mut rows = self.lock();
         let n = rows.last + 1;
-        rows.add(key, Run { n, span, bytes });
+        rows.add(key, Run { n, span, lines: Lines::Here(lines) });
         n
     }
 
@@ -149,7 +168,7 @@ impl Recent {
         let Some(runs) = rows.sessions.get(&key) else { return Vec::new() };
         let from = runs.partition_point(|run| run.span.last() < wanted.start);
         let is_wanted = |run: &&Run| run.n <= newest && run.span.first < wanted.end;
-        runs.range(from..).take_while(is_wanted).copied().collect()
+        runs.range(from..).take_while(is_wanted).cloned().collect()
     }
 
     /// The first and the last seq of the session's rows up to the row `newest`.
@@ -171,12 +190,12 @@ impl Rows {
         self.last = run.n;
         self.staged.push(key);
         self.size.rows += 1;
-        self.size.bytes += u64::from(run.bytes);
+        self.size.bytes += run.lines.len() as u64;
         self.sessions.entry(key).or_default().push_back(run);
     }
 
-    fn first(&self, key: Key) -> Option<Run> {
-        self.sessions.get(&key)?.front().copied()
+    fn first(&self, key: Key) -> Option<&Run> {
+        self.sessions.get(&key)?.front()
     }
 
     fn take_first(&mut self, key: Key) -> Option<Run> {
@@ -197,9 +216,9 @@ impl Rows {
 
     /// A session without rows has no entry.
     fn taken(&mut self, key: Key, run: Option<Run>) -> Option<Run> {
-        if let Some(run) = run {
+        if let Some(run) = &run {
             self.size.rows -= 1;
-            self.size.bytes -= u64::from(run.bytes);
+            self.size.bytes -= run.lines.len() as u64;
         }
         if self.sessions.get(&key).is_some_and(VecDeque::is_empty) {
             self.sessions.remove(&key);
@@ -261,7 +280,7 @@ mod tests {
     const B: Key = Key(2);
 
     fn add(recent: &Recent, key: Key, first: u64, count: u32) {
-        recent.add(key, Span { first: Seq(first), count }, 10);
+        recent.add(key, Span { first: Seq(first), count }, Bytes::from_static(b"0123456789"));
     }
 
     fn firsts(recent: &Recent, newest: i64, wanted: Range<u64>) -> Vec<u64> {
@@ -302,7 +321,7 @@ mod tests {
         assert_eq!(recent.size(), Size { rows: 1, bytes: 10 });
         recent.rollback();
         assert_eq!(recent.size().rows, 1);
-        assert_eq!(recent.add(A, Span { first: Seq(2), count: 1 }, 10), 2);
+        assert_eq!(recent.add(A, Span { first: Seq(2), count: 1 }, Bytes::new()), 2);
     }
 
     #[test]

@@ -296,8 +296,7 @@ impl<'a> Stage<'a> {
         let span = Span { first: Seq(place.head.0 + 1 - u64::from(count)), count };
         // The very bytes that are stored are those that are published.
         let bytes = Bytes::from(run.builder.bytes());
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let n = self.recent.add(place.key, span, length);
+        let n = self.recent.add(place.key, span, bytes.clone());
         let row = params![n, place.key.0, seq_column(span.first), count, &bytes[..]];
         self.insert.execute(row)?;
         staged.lines.extend(run.lines.into_iter().map(|range| bytes.slice(range)));

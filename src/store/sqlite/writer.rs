@@ -143,7 +143,8 @@ impl Writer {
     /// The next job; chores are done while there is none, and now and then in between. None once the gate is closed and
     /// the queue is empty.
     fn next_job(&mut self) -> Option<Job> {
-        if self.groups_since_chore >= GROUPS_PER_CHORE && self.has_chore() {
+        let is_behind = pack::is_behind(self.recent.size(), self.recent_bytes);
+        if is_behind || self.groups_since_chore >= GROUPS_PER_CHORE && self.has_chore() {
             self.chore();
         }
         loop {
