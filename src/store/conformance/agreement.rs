@@ -130,7 +130,7 @@ async fn everything(subject: &Subject) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_backend_gives_the_same_answers(steps in proptest::collection::vec(step(), 1..60)) {

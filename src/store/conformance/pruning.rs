@@ -12,6 +12,7 @@ on_every_backend![
     of_each_session_the_newest_events_stay,
     events_of_a_certain_age_go,
     an_age_holds_for_what_came_after_an_earlier_removal,
+    what_was_removed_does_not_come_back,
     both_limits_hold_together,
     numbering_goes_on_after_everything_but_the_newest_event_was_removed,
     a_queued_message_and_what_came_after_it_stay,
@@ -88,6 +89,18 @@ async fn an_age_holds_for_what_came_after_an_earlier_removal(subject: Subject) {
     let since = Some(Timestamp::from_millis(55));
     prune(&subject, Retention { since, events: None }, 1, 5).await;
     assert_eq!(seqs(&subject, 1).await, [7]);
+}
+
+async fn what_was_removed_does_not_come_back(mut subject: Subject) {
+    five(&subject, &[1]).await;
+    prune(&subject, NEWEST, 1, 4).await;
+    sample::add(&*subject, 1, vec![sample::output("next")]).await;
+    prune(&subject, NEWEST, 1, 1).await;
+    subject.reopen().await;
+    assert_eq!(seqs(&subject, 1).await, [6]);
+    sample::add(&*subject, 1, vec![sample::output("last")]).await;
+    subject.reopen().await;
+    assert_eq!(seqs(&subject, 1).await, [6, 7]);
 }
 
 async fn both_limits_hold_together(subject: Subject) {

@@ -58,8 +58,9 @@ impl Pruning {
                 self.pass(session.key);
                 continue;
             };
-            // Events are removed from packed rows alone.
-            if recent.extent(session.key, i64::MAX).is_some_and(|(first, _)| first < floor)
+            // Events are removed from packed rows alone, and of these the newest one stays: rows of `recent` that it covers
+            // are known to be over by it when the log is opened.
+            if recent.extent(session.key, i64::MAX).is_some()
                 && pack::session(conn, recent, session.key)?
             {
                 return Ok(Portion::Nothing);
