@@ -100,13 +100,14 @@ struct Packed {
 
 /// Writes a portion of the session's runs up to the row `upto` as packed rows.
 fn pack(tx: &Connection, recent: &Recent, key: Key, upto: i64) -> rusqlite::Result<Packed> {
-    let mut runs = recent.runs(key, upto, &(Seq::ZERO..Seq(u64::MAX))).into_iter().peekable();
-    let Some(first) = runs.peek().map(|run| run.span.first) else {
+    let runs = recent.runs(key, upto, &(Seq::ZERO..Seq(u64::MAX)));
+    let Some(first) = runs.first().map(|run| run.span.first) else {
         return Ok(Packed::default());
     };
+    let waiting: usize = runs.iter().map(|run| run.lines.len()).sum();
+    let mut runs = runs.into_iter().peekable();
     let mut packed = Packed::default();
     let mut block = Block { tx, key, first, builder: Builder::default() };
-    let waiting: usize = runs.clone().map(|run| run.lines.len()).sum();
     block.join_last(waiting.min(PORTION_BYTES))?;
     while let Some(run) = runs.next_if(|_| packed.bytes < PORTION_BYTES) {
         with_lines(tx, &run, |lines| block.add(&run, lines))??;
