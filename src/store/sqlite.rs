@@ -71,7 +71,7 @@ pub struct SqliteOptions {
     pub recent_bytes: u64,
 }
 
-/// More makes better rows of the sessions' older events; the whole is read, without its lines, when the log is opened.
+/// More makes better rows of the sessions' older events; all of it is read when the log is opened.
 pub const RECENT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The log in one SQLite file. Dropping it ends its threads after they have done what is queued.

@@ -72,14 +72,13 @@ const TABLES: &str = "
 /// before it is not known, and need not be: recovery closes what is open when a server starts.
 const OPEN_FROM: &str = "ALTER TABLE sessions ADD COLUMN open_from INTEGER;";
 
-/// Events as runs of lines. `recent` is written at its end, in the order of the commits; older runs move to `packed`, where
-/// a session's lie together under the key of their first event. Lines have a line end between each two.
+/// Events as runs of lines, with a line end between each two. `recent` is written at its end, a row for all that was committed
+/// together; older events move to `packed`, where a session's lie together under the key of their first event.
 const RUNS: &str = "
+    -- runs: session, first seq, events and bytes of each run in lines, in 8, 4, 4 and 4 bytes, the lowest first.
     CREATE TABLE recent (
         n INTEGER PRIMARY KEY,
-        k INTEGER NOT NULL,
-        first INTEGER NOT NULL,
-        count INTEGER NOT NULL,
+        runs BLOB NOT NULL,
         lines BLOB NOT NULL
     ) STRICT;
 

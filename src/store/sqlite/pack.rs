@@ -3,30 +3,31 @@
 
 use super::{
     block::{self, Builder, Span},
-    page::{packed_run, with_lines},
+    page::packed_run,
     recent::{Recent, Run, Size},
-    row::Key,
+    row::{Key, damaged},
 };
 use crate::domain::Seq;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-/// How many rows of `recent` may wait, whatever they hold: each has its place in memory.
-const ROWS_MAX: usize = 32 * 1024;
+/// How many runs may wait, whatever they hold: each has its place in memory.
+const RUNS_MAX: usize = 32 * 1024;
 /// A packed row is not made longer than this; one event alone may be.
 const BLOCK_BYTES: usize = 32 * 1024;
-/// How much is moved in one portion: little enough that an append that comes meanwhile hardly waits.
-const PORTION_BYTES: usize = 256 * 1024;
-/// How many rows are removed in one portion.
-const PORTION_ROWS: i64 = 2048;
+/// How much is moved in one portion, or removed: little enough that an append that comes meanwhile hardly waits.
+pub(super) const PORTION_BYTES: usize = 256 * 1024;
 
-/// Whether it is time to pack; `bytes_max` of lines may wait.
+/// Whether it is time to pack: much waits, of which `bytes_max` of lines may, or half of what is in the table is over. With
+/// that goes what deleted sessions left there.
 pub(super) fn is_due(size: Size, bytes_max: u64) -> bool {
-    size.rows > ROWS_MAX || size.bytes > bytes_max
+    let is_long = size.runs > RUNS_MAX || size.table > bytes_max;
+    is_long || size.table > 0 && size.table >= 2 * size.live
 }
 
 /// Whether more comes than is packed: then it goes before what comes next, so that what waits in memory stays bounded.
+/// Some portions are no delay.
 pub(super) fn is_behind(size: Size, bytes_max: u64) -> bool {
-    size.rows > 2 * ROWS_MAX || size.bytes > 2 * bytes_max
+    size.runs > 2 * RUNS_MAX || size.table > 2 * bytes_max + 4 * PORTION_BYTES as u64
 }
 
 /// One walk over all sessions that have something to pack. The rows are removed when all are through: they lie in the
@@ -47,7 +48,7 @@ impl Packing {
     /// Goes on a little. False where nothing is left to do.
     pub(super) fn portion(&mut self, conn: &Connection, recent: &Recent) -> rusqlite::Result<bool> {
         if self.sessions.is_empty() {
-            return remove_rows(conn, self.upto);
+            return remove_rows(conn, recent, self.upto);
         }
         let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
         let (mut moved, mut bytes) = (Vec::new(), 0);
@@ -80,8 +81,8 @@ pub(super) fn session(conn: &Connection, recent: &Recent, key: Key) -> rusqlite:
     }
 }
 
-/// The rows change their table for every reader at one moment.
-fn commit(tx: Transaction<'_>, recent: &Recent, moved: &[(Key, i64)]) -> rusqlite::Result<()> {
+/// The events change their table for every reader at one moment.
+fn commit(tx: Transaction<'_>, recent: &Recent, moved: &[(Key, Seq)]) -> rusqlite::Result<()> {
     let _moving = recent.moving();
     tx.commit()?;
     for (key, upto) in moved {
@@ -92,31 +93,26 @@ fn commit(tx: Transaction<'_>, recent: &Recent, moved: &[(Key, i64)]) -> rusqlit
 
 #[derive(Debug, Default)]
 struct Packed {
-    /// The last row that was packed.
-    upto: Option<i64>,
+    /// The last event that was packed.
+    upto: Option<Seq>,
     bytes: usize,
     has_more: bool,
 }
 
 /// Writes a portion of the session's runs up to the row `upto` as packed rows.
 fn pack(tx: &Connection, recent: &Recent, key: Key, upto: i64) -> rusqlite::Result<Packed> {
-    let runs = recent.runs(key, upto, &(Seq::ZERO..Seq(u64::MAX)));
+    let (runs, has_more) = recent.first_runs(key, upto, PORTION_BYTES);
     let Some(first) = runs.first().map(|run| run.span.first) else {
         return Ok(Packed::default());
     };
-    let waiting: usize = runs.iter().map(|run| run.lines.len()).sum();
-    let mut runs = runs.into_iter().peekable();
-    let mut packed = Packed::default();
+    let bytes = runs.iter().map(|run| run.lines.len()).sum();
     let mut block = Block { tx, key, first, builder: Builder::default() };
-    block.join_last(waiting.min(PORTION_BYTES))?;
-    while let Some(run) = runs.next_if(|_| packed.bytes < PORTION_BYTES) {
-        with_lines(tx, &run, |lines| block.add(&run, lines))??;
-        packed.bytes += run.lines.len();
-        packed.upto = Some(run.n);
+    block.join_last(bytes)?;
+    for run in &runs {
+        block.add(run)?;
     }
-    packed.has_more = runs.peek().is_some();
     block.write()?;
-    Ok(packed)
+    Ok(Packed { upto: runs.last().map(|run| run.span.last()), bytes, has_more })
 }
 
 /// A packed row in the making.
@@ -163,12 +159,12 @@ impl Block<'_> {
             .map(drop)
     }
 
-    fn add(&mut self, run: &Run, lines: &[u8]) -> rusqlite::Result<()> {
-        if self.builder.count() > 0 && self.builder.len() + lines.len() > BLOCK_BYTES {
+    fn add(&mut self, run: &Run) -> rusqlite::Result<()> {
+        if self.builder.count() > 0 && self.builder.len() + run.lines.len() > BLOCK_BYTES {
             self.write()?;
             self.first = run.span.first;
         }
-        self.builder.extend(lines, run.span.count);
+        self.builder.extend(&run.lines, run.span.count);
         Ok(())
     }
 
@@ -185,14 +181,12 @@ pub(super) fn insert(tx: &Connection, key: Key, span: Span, lines: &[u8]) -> rus
         .map(drop)
 }
 
-/// Removes rows that are packed. False where none was left.
-fn remove_rows(conn: &Connection, upto: i64) -> rusqlite::Result<bool> {
-    let removed = conn
-        .prepare_cached(
-            "DELETE FROM recent WHERE n <= ?1 AND n < (SELECT min(n) FROM recent) + ?2",
-        )?
-        .execute((upto, PORTION_ROWS))?;
-    Ok(removed > 0)
+/// Removes the oldest rows, of which all is packed. False where none is left.
+fn remove_rows(conn: &Connection, recent: &Recent, upto: i64) -> rusqlite::Result<bool> {
+    let Some(last) = recent.oldest(upto, PORTION_BYTES) else { return Ok(false) };
+    conn.prepare_cached("DELETE FROM recent WHERE n <= ?1")?.execute([last])?;
+    recent.removed(last);
+    Ok(true)
 }
 
 /// Takes the events before `floor` out of the session's packed rows.
@@ -207,7 +201,8 @@ pub(super) fn cut(tx: &Connection, key: Key, floor: Seq) -> rusqlite::Result<()>
     let mut rest = None;
     while let Some(row) = rows.next()? {
         let (span, lines) = packed_run(row)?;
-        let kept = block::rest(lines, span, floor).ok_or_else(short)?;
+        let kept = block::rest(lines, span, floor)
+            .ok_or_else(|| damaged("a row of events is shorter than it says"))?;
         let span = Span { first: floor, count: span.count - (floor.0 - span.first.0) as u32 };
         rest = Some((span, kept.to_vec()));
     }
@@ -216,10 +211,4 @@ pub(super) fn cut(tx: &Connection, key: Key, floor: Seq) -> rusqlite::Result<()>
         None => Ok(()),
         Some((span, lines)) => insert(tx, key, span, &lines),
     }
-}
-
-/// A row that has fewer lines than it says: as SQLite says of a damaged page.
-fn short() -> rusqlite::Error {
-    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-    rusqlite::Error::SqliteFailure(code, Some("a row of events is shorter than it says".into()))
 }

@@ -5,12 +5,12 @@ use super::{
     super::{Line, Page, PageFrom, PageQuery, StoreError},
     block::{self, Span},
     read,
-    recent::{Lines, Run, View},
+    recent::{Run, View},
     row::{Key, seq},
 };
 use crate::domain::{Seq, event::line_type};
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use std::ops::{ControlFlow, Range};
 
 pub(super) fn page(view: &View<'_>, query: &PageQuery) -> Result<Page, StoreError> {
@@ -142,11 +142,11 @@ fn each_run(
     match order {
         Order::Ascending => {
             if each_packed(view, key, wanted, order, &mut visit)?.is_continue() {
-                let _ = each_recent(view, recent.into_iter(), &mut visit)?;
+                let _ = each_recent(recent.into_iter(), &mut visit)?;
             }
         }
         Order::Descending => {
-            if each_recent(view, recent.into_iter().rev(), &mut visit)?.is_continue() {
+            if each_recent(recent.into_iter().rev(), &mut visit)?.is_continue() {
                 let _ = each_packed(view, key, wanted, order, &mut visit)?;
             }
         }
@@ -195,27 +195,13 @@ pub(super) fn packed_run<'a>(row: &'a Row<'_>) -> rusqlite::Result<(Span, &'a [u
 }
 
 fn each_recent(
-    view: &View<'_>,
     runs: impl Iterator<Item = Run>,
     visit: Visit<'_>,
 ) -> Result<ControlFlow<()>, StoreError> {
     for run in runs {
-        if with_lines(view, &run, |lines| visit(run.span, lines))??.is_break() {
+        if visit(run.span, &run.lines)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
     Ok(ControlFlow::Continue(()))
-}
-
-/// Shows the lines of a row of `recent`, wherever they are.
-pub(super) fn with_lines<T>(
-    conn: &Connection,
-    run: &Run,
-    look: impl FnOnce(&[u8]) -> T,
-) -> rusqlite::Result<T> {
-    if let Lines::Here(lines) = &run.lines {
-        return Ok(look(lines));
-    }
-    conn.prepare_cached("SELECT lines FROM recent WHERE n = ?1")?
-        .query_row([run.n], |row| Ok(look(row.get_ref(0)?.as_blob()?)))
 }

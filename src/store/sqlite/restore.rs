@@ -4,9 +4,12 @@
 use super::{
     backup, migrations,
     open::{Check, OpenError, connect, inspect, read_fault, unreachable},
+    page,
+    recent::{Recent, View},
+    row::Key,
 };
 use crate::domain::Timestamp;
-use rusqlite::{OpenFlags, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     ffi::OsString,
     fs::{self, File},
@@ -76,21 +79,25 @@ fn copy(backup: &Path, partial: &Path) -> Result<Restored, RestoreError> {
     let id = Uuid::new_v4().into_bytes();
     let changed = conn.execute("UPDATE meta SET value = ?1 WHERE name = 'store_id'", [id]);
     changed.map_err(fault)?;
-    let count = |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(fault);
-    let sessions = count("SELECT count(*) FROM sessions")?.unsigned_abs();
-    // Runs that are packed already may still stand in both tables.
-    let events = count(
-        "SELECT coalesce(sum(last - first + 1), 0) FROM (
-            SELECT min(first) AS first, max(last) AS last FROM (
-                SELECT k, first, first + count - 1 AS last FROM recent
-                UNION ALL SELECT id >> 32, id & 0xffffffff, (id & 0xffffffff) + count - 1 FROM packed
-            ) WHERE k IN (SELECT k FROM sessions) GROUP BY k)",
-    )?
-    .unsigned_abs();
+    let (sessions, events) = count(&conn).map_err(fault)?;
     conn.close().map_err(|(_, error)| fault(error))?;
     let file = File::open(partial).and_then(|file| file.sync_all().map(|()| file));
     let bytes = file.and_then(|file| file.metadata()).map_err(|error| unreachable(partial, &error));
     Ok(Restored { sessions, events, bytes: bytes?.len(), replaced: None })
+}
+
+/// How many sessions and events there are.
+fn count(conn: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let recent = Recent::load(conn)?;
+    let view = View::of_writer(conn, &recent);
+    let (mut sessions, mut events) = (0, 0);
+    let mut statement = conn.prepare("SELECT k FROM sessions")?;
+    for key in statement.query_map([], |row| row.get(0).map(Key))? {
+        let (first, head) = page::extent(&view, key?)?;
+        sessions += 1;
+        events += head.0 + 1 - first.0;
+    }
+    Ok((sessions, events))
 }
 
 /// Exchanges the two, so that at no moment there is no database; then gives the old one its name.

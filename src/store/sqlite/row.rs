@@ -39,6 +39,12 @@ impl EncodedRow {
     }
 }
 
+/// What SQLite says of a page, said of a row that is not what it should be.
+pub(super) fn damaged(what: &str) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(code, Some(what.into()))
+}
+
 /// A session's number in the tables; never given to another session, not even after a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key(pub(super) i64);

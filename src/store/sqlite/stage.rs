@@ -8,19 +8,21 @@ use super::{
     },
     block::{Builder, Span},
     page, read,
-    recent::{Recent, View},
+    recent::{Recent, Row, View},
     row::{EncodedRow, Key, SEQ_MAX},
 };
 use crate::domain::{MessageId, Seq, SessionId};
 use bytes::Bytes;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::{collections::HashMap, ops::Range};
 
 /// How many sessions' places are remembered; beyond it all are forgotten and looked up again.
 const PLACES_MAX: usize = 16 * 1024;
 
-/// After so many bytes an append goes on in another row: a line that somebody keeps in memory keeps its row there.
+/// After so many bytes an append goes on in another run: a line that somebody keeps in memory keeps its run there.
 const RUN_BYTES: usize = 32 * 1024;
+/// After so many bytes a group goes on in another row.
+const ROW_BYTES: usize = 256 * 1024;
 
 /// Why a job was not staged.
 pub(super) enum Stop {
@@ -110,7 +112,7 @@ struct Staged {
     taken: Vec<(MessageId, Bytes)>,
 }
 
-/// Lines of one row in the making.
+/// Lines of one run in the making.
 struct Run {
     builder: Builder,
     /// Where each of them is.
@@ -118,7 +120,7 @@ struct Run {
 }
 
 impl Run {
-    /// With room for `events`, as far as they go into one row.
+    /// With room for `events`, as far as they go into one run.
     fn of(events: &[Entry]) -> Self {
         let bytes: usize = events.iter().map(|entry| entry.bytes() + 1).sum();
         let builder = Builder::with_capacity(bytes.min(2 * RUN_BYTES));
@@ -139,8 +141,8 @@ impl Run {
 pub(super) struct Stage<'a> {
     pub(super) tx: &'a Connection,
     pub(super) recent: &'a Recent,
-    /// Nearly every job needs it: looked up once.
-    insert: CachedStatement<'a>,
+    /// What was appended and is not in the table yet.
+    row: Row,
     places: &'a mut Places,
     changes: &'a mut Vec<Change>,
 }
@@ -151,11 +153,13 @@ impl<'a> Stage<'a> {
         recent: &'a Recent,
         places: &'a mut Places,
         changes: &'a mut Vec<Change>,
-    ) -> rusqlite::Result<Self> {
-        let insert = tx.prepare_cached(
-            "INSERT INTO recent (n, k, first, count, lines) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
-        Ok(Self { tx, recent, insert, places, changes })
+    ) -> Self {
+        Self { tx, recent, row: Row::default(), places, changes }
+    }
+
+    /// All jobs of the group are staged.
+    pub(super) fn finish(mut self) -> rusqlite::Result<()> {
+        self.write_row()
     }
 
     fn view(&self) -> View<'a> {
@@ -296,11 +300,25 @@ impl<'a> Stage<'a> {
         let span = Span { first: Seq(place.head.0 + 1 - u64::from(count)), count };
         // The very bytes that are stored are those that are published.
         let bytes = Bytes::from(run.builder.bytes());
-        let n = self.recent.add(place.key, span, bytes.clone());
-        let row = params![n, place.key.0, seq_column(span.first), count, &bytes[..]];
-        self.insert.execute(row)?;
+        self.row.push(place.key, span, &bytes);
+        self.recent.add(place.key, span, bytes.clone());
         staged.lines.extend(run.lines.into_iter().map(|range| bytes.slice(range)));
+        if self.row.lines.len() >= ROW_BYTES {
+            self.write_row()?;
+        }
         Ok(())
+    }
+
+    fn write_row(&mut self) -> rusqlite::Result<()> {
+        if self.row.is_empty() {
+            return Ok(());
+        }
+        let row = std::mem::take(&mut self.row);
+        let n = self.recent.close(row.lines.len());
+        self.tx
+            .prepare_cached("INSERT INTO recent (n, runs, lines) VALUES (?1, ?2, ?3)")?
+            .execute(params![n, row.runs, row.lines])
+            .map(drop)
     }
 
     /// Enters a message in the ledger and the queue, under the seq of the last event.

@@ -1,9 +1,9 @@
 //! Removes what deleted sessions left behind, a little at a time. It is out of sight already: nothing here can be
-//! seen by a reader, and where it stops the next start goes on.
+//! seen by a reader, and where it stops the next start goes on. What they have in rows of `recent` goes with the packing.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::{recent::Recent, row::Key};
+use super::row::Key;
 
 /// Rows removed in one transaction: little enough that an append that comes meanwhile hardly waits.
 const ROWS: i64 = 256;
@@ -12,16 +12,7 @@ const ROWS: i64 = 256;
 const PACKED_ROWS: i64 = 16;
 
 /// Removes one portion. False where nothing was left.
-pub(super) fn portion(conn: &Connection, recent: &Recent) -> rusqlite::Result<bool> {
-    let orphans = recent.take_orphans(ROWS as usize);
-    if !orphans.is_empty() {
-        let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-        for n in orphans {
-            tx.prepare_cached("DELETE FROM recent WHERE n = ?1")?.execute([n])?;
-        }
-        tx.commit()?;
-        return Ok(true);
-    }
+pub(super) fn portion(conn: &Connection) -> rusqlite::Result<bool> {
     let left = conn
         .prepare_cached("SELECT k FROM deleted WHERE k IS NOT NULL LIMIT 1")?
         .query_row([], |row| row.get(0).map(Key))

@@ -38,6 +38,22 @@ fn open(path: &Path) -> Result<SqliteLog, OpenError> {
     SqliteLog::open(&options(path))
 }
 
+/// How many events are in the table `recent`, also such as are packed or deleted.
+fn recent_events(conn: &Connection) -> u64 {
+    let mut statement = conn.prepare("SELECT runs FROM recent").unwrap();
+    let counts = |runs: Vec<u8>| {
+        let count = |entry: &[u8]| u32::from_le_bytes(entry[12..16].try_into().unwrap());
+        runs.chunks_exact(20).map(|entry| u64::from(count(entry))).sum::<u64>()
+    };
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.map(|runs| counts(runs.unwrap())).sum()
+}
+
+fn packed_events(conn: &Connection) -> u64 {
+    let sql = "SELECT coalesce(sum(count), 0) FROM packed";
+    conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
+}
+
 /// Runs `fault` in the writer, within a group's transaction.
 fn inject(log: &SqliteLog, fault: impl FnOnce(&Connection) + Send + 'static) -> Pending<()> {
     let (answer, pending) = Pending::new();

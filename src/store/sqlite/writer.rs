@@ -33,6 +33,11 @@ const GROUP_JOBS: usize = 1024;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// So many groups in a row are served before a chore that waits has its turn: under a load without a pause, too.
 const GROUPS_PER_CHORE: u32 = 16;
+/// And for so many bytes that were appended a chore is owed: packing moves and then removes what came, each in portions of
+/// four times as much, and so keeps up.
+const BYTES_PER_CHORE: u64 = pack::PORTION_BYTES as u64 / 4;
+/// So many chores at a time, so that what comes meanwhile waits for some milliseconds at most. What is owed stays owed.
+const CHORES_AT_A_TIME: u32 = 4;
 /// Quiet for so long, the writer copies the write-ahead log into the database: later commits then need not.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -55,6 +60,8 @@ pub(super) struct Writer {
     recent_bytes: u64,
     /// What is being packed.
     packing: Option<Packing>,
+    /// It failed, and nothing was committed since.
+    is_packing_refused: bool,
     /// Deleted sessions may have left events behind.
     sweep_due: bool,
     /// Walks of retention over all sessions, one after the other.
@@ -62,6 +69,8 @@ pub(super) struct Writer {
     /// Something was removed: the file may be larger than it must be.
     compaction_due: bool,
     groups_since_chore: u32,
+    /// For so many of the bytes that were ever appended chores were done.
+    bytes_with_chores: u64,
     pace: Pace,
     checkpoint_due: bool,
     is_failing: bool,
@@ -115,7 +124,7 @@ impl Writer {
         options: &SqliteOptions,
     ) -> rusqlite::Result<Self> {
         let Shared { feeds, metrics, recent } = shared;
-        let log = WriteAheadLog::follow(&mut conn)?;
+        let log = WriteAheadLog::follow(&mut conn, &options.path)?;
         Ok(Self {
             conn,
             log,
@@ -129,10 +138,12 @@ impl Writer {
             recent,
             recent_bytes: options.recent_bytes,
             packing: None,
+            is_packing_refused: false,
             sweep_due: true,
             prunings: VecDeque::new(),
             compaction_due: true,
             groups_since_chore: 0,
+            bytes_with_chores: 0,
             pace: Pace::default(),
             checkpoint_due: false,
             is_failing: false,
@@ -143,16 +154,10 @@ impl Writer {
     /// The next job; chores are done while there is none, and now and then in between. None once the gate is closed and
     /// the queue is empty.
     fn next_job(&mut self) -> Option<Job> {
-        let is_behind = pack::is_behind(self.recent.size(), self.recent_bytes);
-        if is_behind || self.groups_since_chore >= GROUPS_PER_CHORE && self.has_chore() {
-            self.chore();
-        }
+        self.chores_owed();
         loop {
             match self.jobs.try_recv() {
-                Ok(job) => {
-                    self.groups_since_chore += 1;
-                    return Some(job);
-                }
+                Ok(job) => return Some(job),
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) if self.has_chore() => self.chore(),
                 Err(TryRecvError::Empty) if self.checkpoint_due => {
@@ -164,6 +169,27 @@ impl Writer {
                 }
                 Err(TryRecvError::Empty) => return self.jobs.recv().ok(),
             }
+        }
+    }
+
+    /// Chores that have waited for long enough, as many as are owed.
+    fn chores_owed(&mut self) {
+        let mut done = 0;
+        loop {
+            let size = self.recent.size();
+            let is_owed = self.groups_since_chore >= GROUPS_PER_CHORE
+                || size.written - self.bytes_with_chores >= BYTES_PER_CHORE;
+            let is_behind = pack::is_behind(size, self.recent_bytes);
+            if !self.has_chore() {
+                self.bytes_with_chores = size.written;
+                return;
+            }
+            if !is_behind && (!is_owed || done >= CHORES_AT_A_TIME) {
+                return;
+            }
+            self.chore();
+            self.bytes_with_chores = size.written.min(self.bytes_with_chores + BYTES_PER_CHORE);
+            done += 1;
         }
     }
 
@@ -183,6 +209,7 @@ impl Writer {
             group.push(job);
         }
         self.pace.begin(Instant::now(), group.iter().filter_map(Job::quiet));
+        self.groups_since_chore += 1;
         if let Some(gate) = gate.upgrade() {
             gate.taken(group.len(), bytes);
         }
@@ -220,9 +247,7 @@ impl Writer {
             let _ = answer.send(Ok(()));
         }
         // After the answers: they need not wait for it.
-        if self.log.is_long() {
-            self.checkpoint(CheckpointMode::PASSIVE);
-        }
+        self.log.after_group(&self.conn);
     }
 
     fn commit(&mut self, jobs: Vec<Write>) {
@@ -269,7 +294,7 @@ impl Writer {
         crate::fault::point!("log::commit", |_| Err(StoreError::Unavailable("by a test".into())));
         self.sync(true)?;
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
-        let mut stage = Stage::new(&tx, &self.recent, &mut self.places, changes)?;
+        let mut stage = Stage::new(&tx, &self.recent, &mut self.places, changes);
         for write in jobs {
             let session = write.session();
             stage_write(&mut stage, write, settles).inspect_err(|error| {
@@ -281,7 +306,7 @@ impl Writer {
                 }
             })?;
         }
-        drop(stage);
+        stage.finish()?;
         // Whatever fails, the transaction is rolled back by its drop.
         Ok(tx.commit()?)
     }
@@ -296,6 +321,7 @@ impl Writer {
 
     fn publish(&mut self, changes: Vec<Change>) {
         self.checkpoint_due = true;
+        self.is_packing_refused = false;
         for change in changes {
             match change {
                 Change::Committed(session, commit) => self.feeds.publish(session, commit),
@@ -328,11 +354,12 @@ impl Writer {
     }
 
     fn has_chore(&self) -> bool {
-        self.sweep_due
-            || !self.prunings.is_empty()
-            || self.compaction_due
-            || self.packing.is_some()
-            || pack::is_due(self.recent.size(), self.recent_bytes)
+        self.sweep_due || !self.prunings.is_empty() || self.compaction_due || self.has_packing()
+    }
+
+    fn has_packing(&self) -> bool {
+        let is_due = || pack::is_due(self.recent.size(), self.recent_bytes);
+        !self.is_packing_refused && (self.packing.is_some() || is_due())
     }
 
     /// Does a little of what can wait. It need not be on disk when it is done: what it moves or removes is still there
@@ -342,7 +369,7 @@ impl Writer {
         if let Err(error) = self.sync(false) {
             log::warn!(error:%; "chores of the database wait for the disk");
         }
-        if self.packing.is_some() || pack::is_due(self.recent.size(), self.recent_bytes) {
+        if self.has_packing() {
             self.pack();
         } else if self.sweep_due {
             self.sweep();
@@ -358,8 +385,11 @@ impl Writer {
         match packing.portion(&self.conn, &self.recent) {
             Ok(true) => self.packing = Some(packing),
             Ok(false) => {}
-            // What waits is asked again after the next commits.
-            Err(error) => log::warn!(error:%; "the newest events cannot be packed now"),
+            // What waits is tried again after the next commit.
+            Err(error) => {
+                log::warn!(error:%; "the newest events cannot be packed now");
+                self.is_packing_refused = true;
+            }
         }
         self.checkpoint_due = true;
     }
@@ -396,7 +426,7 @@ impl Writer {
     }
 
     fn sweep(&mut self) {
-        self.sweep_due = sweep::portion(&self.conn, &self.recent).unwrap_or_else(|error| {
+        self.sweep_due = sweep::portion(&self.conn).unwrap_or_else(|error| {
             // The next deletion, or the next start, tries again.
             log::warn!(error:%; "what deleted sessions left behind cannot be removed now");
             false
@@ -415,15 +445,12 @@ impl Writer {
 
     fn checkpoint(&mut self, mode: CheckpointMode) {
         self.checkpoint_due = false;
-        // Nothing is lost by a checkpoint that fails: what it would have copied stays in the write-ahead log.
-        if let Err(error) = self.conn.wal_checkpoint_v2(None::<&str>, mode) {
-            log::warn!(error:%; "the write-ahead log cannot be copied into the database now");
-        }
-        self.log.copied();
+        self.log.copy_all(&self.conn, mode);
     }
 
     fn finish(mut self) {
         self.checkpoint(CheckpointMode::TRUNCATE);
+        drop(self.log);
         if let Err((_, error)) = self.conn.close() {
             log::warn!(error:%; "the database does not close");
         }

@@ -2,7 +2,7 @@
 //! tests that ask whether two of them agree.
 
 use super::{Api, Sse, within};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use seawall::wire::api::EventPage;
 use serde_json::Value;
 use std::{collections::HashMap, fs, path::Path};
@@ -71,17 +71,38 @@ pub(super) fn copied_database(folder: &Path) -> Option<(tempfile::TempDir, Conne
         .map(|conn| (copy, conn))
 }
 
+/// Session, first seq, count and lines.
+type Run = (i64, i64, i64, Vec<u8>);
+
+/// The runs of both tables, by session and seq, longer ones first.
+fn runs(conn: &Connection) -> Vec<Run> {
+    let sql = "SELECT id >> 32, id & 0xffffffff, count, lines FROM packed";
+    let mut statement = conn.prepare(sql).expect("the table");
+    let packed = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let rows = statement.query_map([], packed).expect("rows");
+    let mut runs: Vec<Run> = rows.map(|row| row.expect("a row")).collect();
+    let mut statement = conn.prepare("SELECT runs, lines FROM recent").expect("the table");
+    let recent = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?));
+    for row in statement.query_map([], recent).expect("rows") {
+        let (entries, mut lines) = row.expect("a row");
+        for entry in entries.chunks_exact(20) {
+            let number = |from: usize| {
+                i64::from(u32::from_le_bytes(entry[from..from + 4].try_into().expect("four")))
+            };
+            let rest = lines.split_off(number(16) as usize);
+            let lines = std::mem::replace(&mut lines, rest);
+            runs.push((number(4) << 32 | number(0), number(8), number(12), lines));
+        }
+    }
+    runs.sort_by_key(|(key, first, count, _)| (*key, *first, -count));
+    runs
+}
+
 /// The lines of each session, by the session's key. A run that is in both tables counts once.
 pub(crate) fn stored_lines(conn: &Connection) -> HashMap<i64, Vec<Vec<u8>>> {
-    let sql = "SELECT k, first, count, lines FROM recent
-        UNION ALL SELECT id >> 32, id & 0xffffffff, count, lines FROM packed ORDER BY 1, 2, 3 DESC";
-    let mut statement = conn.prepare(sql).expect("the tables");
-    let mut rows = statement.query([]).expect("rows");
     let mut sessions: HashMap<i64, (i64, Vec<Vec<u8>>)> = HashMap::new();
-    while let Some(row) = rows.next().expect("a row") {
-        let (first, count): (i64, i64) = (row.get(1).expect("a seq"), row.get(2).expect("a count"));
-        let bytes: Vec<u8> = row.get(3).expect("lines");
-        let (next, lines) = sessions.entry(row.get(0).expect("a key")).or_insert((first, vec![]));
+    for (key, first, count, bytes) in runs(conn) {
+        let (next, lines) = sessions.entry(key).or_insert((first, vec![]));
         if first + count <= *next {
             continue;
         }

@@ -1,10 +1,10 @@
 //! Faults while it runs: a full disk, a file that went away, a full queue, a writer that dies.
 
-use super::{folder, hold_up, inject, open, options};
+use super::{folder, hold_up, inject, open, options, packed_events, recent_events};
 use crate::store::{
     EventLog, StoreError,
     conformance::sample,
-    sqlite::{SqliteLog, SqliteOptions, recent::Recent, sweep},
+    sqlite::{SqliteLog, SqliteOptions, sweep},
 };
 use futures_util::FutureExt;
 use rusqlite::Connection;
@@ -223,9 +223,7 @@ async fn more_bytes_than_may_wait_are_refused_at_once() {
 
 /// How many events there are in both tables.
 fn events(conn: &Connection) -> i64 {
-    let sql = "SELECT (SELECT coalesce(sum(count), 0) FROM recent)
-        + (SELECT coalesce(sum(count), 0) FROM packed)";
-    conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    (recent_events(conn) + packed_events(conn)) as i64
 }
 
 fn rows(conn: &Connection, table: &str) -> i64 {
@@ -272,14 +270,12 @@ fn a_sweep_that_a_death_cut_short_goes_on_where_it_was() {
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch(
         "INSERT INTO deleted (id, k) VALUES (x'01', 7);
-         INSERT INTO packed (id, count, lines) VALUES (7 << 32 | 9, 1, x'00'), (8 << 32 | 1, 1, x'00');
-         INSERT INTO recent (n, k, first, count, lines) VALUES (1, 7, 10, 1, x'00');",
+         INSERT INTO packed (id, count, lines) VALUES (7 << 32 | 9, 1, x'00'), (8 << 32 | 1, 1, x'00');",
     )
     .unwrap();
-    let recent = Recent::load(&conn).unwrap();
-    while sweep::portion(&conn, &recent).unwrap() {}
+    while sweep::portion(&conn).unwrap() {}
     assert_eq!((events(&conn), rows(&conn, "deleted")), (1, 1));
-    assert!(!sweep::portion(&conn, &recent).unwrap());
+    assert!(!sweep::portion(&conn).unwrap());
 }
 
 #[tokio::test]
@@ -290,8 +286,12 @@ async fn a_session_that_has_as_many_events_as_it_can_is_refused_alone() {
         sample::make(&log, number).await;
     }
     log.close().await.unwrap();
-    let sql = "UPDATE recent SET first = 0xffffffff - 1 WHERE n = 1";
-    Connection::open(&path).unwrap().execute(sql, []).unwrap();
+    let conn = Connection::open(&path).unwrap();
+    let row = "SELECT runs FROM recent WHERE n = 1";
+    let mut runs: Vec<u8> = conn.query_row(row, [], |row| row.get(0)).unwrap();
+    runs[8..12].copy_from_slice(&(u32::MAX - 1).to_le_bytes());
+    conn.execute("UPDATE recent SET runs = ?1 WHERE n = 1", [runs]).unwrap();
+    drop(conn);
     let log = open(&path).unwrap();
     let two = || vec![sample::output("a"), sample::output("b")];
     let reason = unavailable(log.append(sample::append(1, two())).await);

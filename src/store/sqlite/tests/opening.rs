@@ -72,6 +72,17 @@ async fn a_database_with_a_broken_page_is_refused_and_left_as_it_was() {
 }
 
 #[tokio::test]
+async fn newest_events_that_are_not_what_their_row_says_are_refused_at_the_start() {
+    let (_folder, path) = folder();
+    make(&path).await;
+    let conn = Connection::open(&path).unwrap();
+    assert!(conn.execute("UPDATE recent SET lines = zeroblob(length(lines) + 1)", []).unwrap() > 0);
+    drop(conn);
+    let error = refused(&path);
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_damaged_database_is_left_as_it_was_with_its_write_ahead_log() {
     let (_folder, path) = folder();
     make(&path).await;
