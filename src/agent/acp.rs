@@ -9,6 +9,8 @@ mod rpc;
 mod tests;
 mod update;
 
+pub(super) use rpc::parse;
+
 use super::{AgentEvent, AgentRequest, Codec, CodecOptions, Output, RawLine};
 use crate::domain::{
     ContentBlock, MessageId,

@@ -3,7 +3,7 @@
 
 use super::{
     Body, ClientState, Draft, EndReason, MessageId, Seq, SessionId, State, Timestamp,
-    event::{Escalation, Permission, Question},
+    event::{AgentContext, Escalation, Permission, Question, TransportFault},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +32,12 @@ pub struct Session {
     pub pid: Option<u32>,
     /// The agent's own id of this conversation, by which a later run resumes it.
     pub agent_session_id: Option<String>,
+    /// A turn has begun under that id. Before, agents have nothing by which they could know it again.
+    #[serde(default = "yes")]
+    pub resumable: bool,
+    /// The agent has forgotten what was said, and no run since has begun to say so.
+    #[serde(default)]
+    pub lost: bool,
 
     pub turn: Option<OpenTurn>,
     /// Given to the current run, its turn not ended. For agents without turns: the last one given.
@@ -91,6 +97,8 @@ impl Session {
             restarts: 0,
             pid: None,
             agent_session_id: None,
+            resumable: false,
+            lost: false,
             turn: None,
             dispatched: None,
             interrupt: None,
@@ -128,6 +136,7 @@ impl Session {
             Body::TurnStarted { turn_id, message_id } => {
                 self.turn =
                     Some(OpenTurn { turn_id: turn_id.clone(), message_id: message_id.clone() });
+                self.resumable = true;
             }
             Body::TurnEnded { message_id, .. } => {
                 self.turn = None;
@@ -143,9 +152,15 @@ impl Session {
             Body::QuestionResolved { question_id, .. } => {
                 self.questions.retain(|open| open.question_id != *question_id);
             }
-            Body::TransportStarted { pid, agent_session_id, .. } => {
+            Body::TransportStarted { pid, agent_session_id, context } => {
                 self.pid = *pid;
                 self.agent_session_id.clone_from(agent_session_id);
+                self.resumable = *context == AgentContext::Resumed;
+                self.lost = false;
+            }
+            Body::TransportFailed { code: TransportFault::Resume, .. } => {
+                self.agent_session_id = None;
+                self.lost = true;
             }
             Body::TransportExited(_) => self.pid = None,
             Body::TransportRestarting { .. } => self.restarts += 1,
@@ -205,6 +220,11 @@ impl Session {
         self.block = open;
         changed
     }
+}
+
+/// Of rows from before it was known.
+fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]
@@ -299,11 +319,41 @@ mod tests {
     }
 
     #[test]
+    fn an_agents_session_can_be_resumed_once_a_turn_began_in_it() {
+        let started = |context| Body::TransportStarted {
+            pid: Some(7),
+            agent_session_id: Some("s".into()),
+            context,
+        };
+        let turn = || Body::TurnStarted { turn_id: "t".into(), message_id: None };
+        for (context, at_once) in
+            [(AgentContext::New, false), (AgentContext::Lost, false), (AgentContext::Resumed, true)]
+        {
+            let (session, _) = session().after(started(context));
+            assert_eq!(session.resumable, at_once, "{context:?}");
+            assert!(session.after(turn()).0.resumable);
+        }
+    }
+
+    #[test]
+    fn what_the_agent_has_forgotten_is_known_until_a_run_has_told_it() {
+        let (code, detail) = (TransportFault::Resume, String::new());
+        let mut given = session();
+        given.agent_session_id = Some("s".into());
+        let (forgotten, changed) = given.after(Body::TransportFailed { code, detail });
+        assert_eq!((changed, forgotten.lost, &forgotten.agent_session_id), (true, true, &None));
+        let (pid, agent_session_id, context) = (None, None, AgentContext::Lost);
+        let (told, _) = forgotten.after(Body::TransportStarted { pid, agent_session_id, context });
+        assert!(!told.lost);
+    }
+
+    #[test]
     fn a_row_from_before_a_field_was_there_is_read() {
         let mut row = serde_json::to_value(session()).unwrap();
-        for field in ["closing", "interrupt"] {
+        for field in ["closing", "interrupt", "resumable", "lost"] {
             row.as_object_mut().unwrap().remove(field).unwrap();
         }
-        assert_eq!(serde_json::from_value::<Session>(row).unwrap(), session());
+        let read = serde_json::from_value::<Session>(row).unwrap();
+        assert_eq!(read, Session { resumable: true, ..session() });
     }
 }

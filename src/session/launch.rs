@@ -28,7 +28,7 @@ pub(crate) fn child_spec(
 ) -> Result<ChildSpec, String> {
     Ok(ChildSpec {
         command: agent.command.clone(),
-        args: agent.args.clone(),
+        args: arguments(agent, session),
         env: environment(agent, session, |key| std::env::var(key).ok()),
         cwd: current_directory(agent, session)?,
         user: agent.user.clone(),
@@ -53,10 +53,19 @@ fn environment(
     env
 }
 
+/// What the profile says, then what its protocol needs.
+fn arguments(agent: &Agent, session: &Session) -> Vec<String> {
+    let own = agent.protocol.arguments(&codec_options(agent, session));
+    agent.args.iter().cloned().chain(own).collect()
+}
+
 pub(crate) fn codec_options(agent: &Agent, session: &Session) -> CodecOptions {
     CodecOptions {
         cwd: session.cwd.clone(),
-        resume: session.agent_session_id.clone(),
+        resume: session.agent_session_id.clone().filter(|_| session.resumable),
+        lost: session.lost,
+        session: *session.id.as_uuid(),
+        run: session.run,
         escape_newlines: agent.escape_newlines,
     }
 }

@@ -1,5 +1,7 @@
 //! Real agents: an ACP agent that is not ours, and the programs that everybody has, spoken to as plain lines.
 
+mod claude;
+
 use crate::support::*;
 use serde_json::{Value, json};
 use std::path::Path;

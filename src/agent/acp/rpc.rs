@@ -78,7 +78,7 @@ pub(super) fn outcome(message: &Map<String, Value>) -> Result<&Value, RpcError> 
 /// The JSON value in a line. Lines that are JSON but for broken text are repaired: JavaScript agents that cut their
 /// output between the halves of a surrogate pair write escapes that are no character, and such a line may be the
 /// one that ends the turn.
-pub(super) fn parse(line: &[u8]) -> Option<Value> {
+pub(in crate::agent) fn parse(line: &[u8]) -> Option<Value> {
     if let Ok(value) = serde_json::from_slice(line) {
         return Some(value);
     }

@@ -128,7 +128,15 @@ fn a_key_of_a_later_version_is_refused_as_such() {
     }
     check(
         "agents.demo.protocol = \"codex\"",
-        "seawall.toml:1: agents.demo.protocol: this version does not have \"codex\" yet; one of \"lines\", \"acp\"",
+        "seawall.toml:1: agents.demo.protocol: this version does not have \"codex\" yet; one of \"lines\", \"acp\", \"stream-json\"",
+    );
+}
+
+#[test]
+fn what_the_server_says_to_an_agent_its_profile_may_not() {
+    check(
+        "[agents.claude]\nprotocol = \"stream-json\"\ncommand = \"claude\"\nargs = [\"--model=opus\", \"--resume=x\"]",
+        "seawall.toml:4: agents.claude.args: --resume=x is for the server to say; remove it",
     );
 }
 
