@@ -2,7 +2,11 @@
 //! one run of one child; it does no I/O, reads no clock, and its state dies with the child.
 
 pub mod acp;
+pub mod codex;
 pub mod lines;
+#[cfg(test)]
+mod recording;
+mod rpc;
 
 use crate::domain::{
     ContentBlock, MessageId,
@@ -17,6 +21,7 @@ use serde_json::{Map, Value};
 pub enum Protocol {
     Lines,
     Acp,
+    Codex,
 }
 
 impl Protocol {
@@ -24,7 +29,7 @@ impl Protocol {
     pub const fn has_turns(self) -> bool {
         match self {
             Protocol::Lines => false,
-            Protocol::Acp => true,
+            Protocol::Acp | Protocol::Codex => true,
         }
     }
 
@@ -33,10 +38,27 @@ impl Protocol {
         self.has_turns()
     }
 
+    /// Whether the agent can resume a conversation that had no turn yet; the others write nothing down before.
+    pub const fn is_remembered_at_once(self) -> bool {
+        match self {
+            Protocol::Lines | Protocol::Acp => true,
+            Protocol::Codex => false,
+        }
+    }
+
+    /// What is added to the arguments of the profile, so that the program speaks this language at all.
+    pub fn arguments(self, _: &CodecOptions) -> Vec<String> {
+        match self {
+            Protocol::Lines | Protocol::Acp => Vec::new(),
+            Protocol::Codex => vec!["app-server".to_owned()],
+        }
+    }
+
     pub fn codec(self, options: CodecOptions) -> Box<dyn Codec> {
         match self {
             Protocol::Lines => Box::new(lines::Lines::new(options)),
             Protocol::Acp => Box::new(acp::Acp::new(options)),
+            Protocol::Codex => Box::new(codex::Codex::new(options)),
         }
     }
 }

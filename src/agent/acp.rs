@@ -2,7 +2,7 @@
 //! define is passed on and never guessed at; nothing an agent writes can make the codec fail.
 
 mod handshake;
-mod names;
+pub(super) mod names;
 mod prompt;
 mod rpc;
 #[cfg(test)]

@@ -169,16 +169,15 @@ pub(super) fn agents(section: Section<'_>) -> BTreeMap<String, Agent> {
 }
 
 fn agent(section: Section<'_>) -> Agent {
-    let protocols = [("lines", Protocol::Lines), ("acp", Protocol::Acp)];
+    let protocols =
+        [("lines", Protocol::Lines), ("acp", Protocol::Acp), ("codex", Protocol::Codex)];
     let restarts = [
         ("on-failure", Restart::OnFailure),
         ("always", Restart::Always),
         ("never", Restart::Never),
     ];
     let agent = Agent {
-        protocol: section
-            .word("protocol", &protocols, &["stream-json", "codex"])
-            .unwrap_or(Protocol::Lines),
+        protocol: section.word("protocol", &protocols, &["stream-json"]).unwrap_or(Protocol::Lines),
         command: command(&section),
         args: section.texts("args"),
         env: variables(&section),

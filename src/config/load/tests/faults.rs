@@ -127,8 +127,8 @@ fn a_key_of_a_later_version_is_refused_as_such() {
         );
     }
     check(
-        "agents.demo.protocol = \"codex\"",
-        "seawall.toml:1: agents.demo.protocol: this version does not have \"codex\" yet; one of \"lines\", \"acp\"",
+        "agents.demo.protocol = \"stream-json\"",
+        "seawall.toml:1: agents.demo.protocol: this version does not have \"stream-json\" yet; one of \"lines\", \"acp\", \"codex\"",
     );
 }
 
