@@ -60,4 +60,6 @@ recording::recorded! {
     two_turns_with_tools_and_permissions: "acp-sdk-example-0.5.1-turns",
     a_turn_cancelled_in_its_midst_and_one_at_a_permission: "acp-sdk-example-0.5.1-cancel",
     a_prompt_that_fails_in_the_agent: "acp-sdk-example-0.5.1-error",
+    tools_allowed_and_rejected_and_a_turn_cancelled: "claude-agent-acp-0.49.0-turns",
+    a_session_resumed_by_another_process: "claude-agent-acp-0.49.0-resume",
 }
