@@ -69,9 +69,9 @@ impl Handshake {
                 let awaited = caller.call("account/read", json!({ "refreshToken": false }), out);
                 Progress::Waiting(Self { awaited, step: Step::Account })
             }
-            (Step::Initialize, Err(error)) => {
-                failed(format!("codex refused initialize: {error}; is it older than 0.100?"))
-            }
+            (Step::Initialize, Err(error)) => failed(format!(
+                "codex refused initialize: {error}; it may be too old, 0.169.0 is known to work"
+            )),
             (Step::Account, Ok(account)) if wants_login(account) => auth_required(),
             // A Codex that does not know the question is asked no more.
             (Step::Account, _) => open(options, caller, out),
