@@ -2,7 +2,11 @@
 //! one run of one child; it does no I/O, reads no clock, and its state dies with the child.
 
 pub mod acp;
+pub mod codex;
 pub mod lines;
+#[cfg(test)]
+mod recording;
+mod rpc;
 pub mod stream_json;
 
 use crate::domain::{
@@ -21,6 +25,7 @@ pub enum Protocol {
     Acp,
     /// Claude Code's own.
     StreamJson,
+    Codex,
 }
 
 impl Protocol {
@@ -28,7 +33,7 @@ impl Protocol {
     pub const fn has_turns(self) -> bool {
         match self {
             Protocol::Lines => false,
-            Protocol::Acp | Protocol::StreamJson => true,
+            Protocol::Acp | Protocol::StreamJson | Protocol::Codex => true,
         }
     }
 
@@ -37,26 +42,36 @@ impl Protocol {
         self.has_turns()
     }
 
+    /// Whether the agent can resume a conversation that had no turn yet; the others write nothing down before.
+    pub const fn is_remembered_at_once(self) -> bool {
+        match self {
+            Protocol::Lines | Protocol::Acp => true,
+            Protocol::StreamJson | Protocol::Codex => false,
+        }
+    }
+
+    /// What is added to the arguments of the profile, so that the program speaks this language at all.
+    pub fn arguments(self, options: &CodecOptions) -> Vec<String> {
+        match self {
+            Protocol::Lines | Protocol::Acp => Vec::new(),
+            Protocol::StreamJson => stream_json::arguments(options),
+            Protocol::Codex => vec!["app-server".to_owned()],
+        }
+    }
+
     pub fn codec(self, options: CodecOptions) -> Box<dyn Codec> {
         match self {
             Protocol::Lines => Box::new(lines::Lines::new(options)),
             Protocol::Acp => Box::new(acp::Acp::new(options)),
             Protocol::StreamJson => Box::new(stream_json::StreamJson::new(options)),
-        }
-    }
-
-    /// What the command is given behind the profile's own `args`.
-    pub fn arguments(self, options: &CodecOptions) -> Vec<String> {
-        match self {
-            Protocol::Lines | Protocol::Acp => Vec::new(),
-            Protocol::StreamJson => stream_json::arguments(options),
+            Protocol::Codex => Box::new(codex::Codex::new(options)),
         }
     }
 
     /// The first of a profile's `args` that is not the profile's to say.
     pub fn reserved_argument(self, args: &[String]) -> Option<&str> {
         match self {
-            Protocol::Lines | Protocol::Acp => None,
+            Protocol::Lines | Protocol::Acp | Protocol::Codex => None,
             Protocol::StreamJson => stream_json::reserved_argument(args),
         }
     }

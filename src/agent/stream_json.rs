@@ -14,7 +14,7 @@ mod wire;
 
 pub(super) use arguments::{arguments, reserved_argument};
 
-use super::{AgentEvent, AgentRequest, Codec, CodecOptions, Output, RawLine, acp};
+use super::{AgentEvent, AgentRequest, Codec, CodecOptions, Output, RawLine, rpc};
 use crate::domain::{
     ContentBlock, MessageId,
     event::{AgentContext, Outcome, TransportFault},
@@ -213,7 +213,7 @@ impl Codec for StreamJson {
         if line.bytes.trim_ascii().is_empty() {
             return;
         }
-        let message = if line.truncated { None } else { acp::parse(line.bytes) };
+        let message = if line.truncated { None } else { rpc::parse(line.bytes) };
         match message {
             Some(message @ Value::Object(_)) => self.message(message, out),
             _ => out.events.push(AgentEvent::stdout(line)),

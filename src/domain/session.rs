@@ -32,9 +32,9 @@ pub struct Session {
     pub pid: Option<u32>,
     /// The agent's own id of this conversation, by which a later run resumes it.
     pub agent_session_id: Option<String>,
-    /// A turn has begun under that id. Before, agents have nothing by which they could know it again.
-    #[serde(default = "yes")]
-    pub resumable: bool,
+    /// A turn has ended in this conversation, so that there is something to resume.
+    #[serde(default = "had_turns")]
+    pub has_context: bool,
     /// The agent has forgotten what was said, and no run since has begun to say so.
     #[serde(default)]
     pub lost: bool,
@@ -97,7 +97,7 @@ impl Session {
             restarts: 0,
             pid: None,
             agent_session_id: None,
-            resumable: false,
+            has_context: false,
             lost: false,
             turn: None,
             dispatched: None,
@@ -136,10 +136,10 @@ impl Session {
             Body::TurnStarted { turn_id, message_id } => {
                 self.turn =
                     Some(OpenTurn { turn_id: turn_id.clone(), message_id: message_id.clone() });
-                self.resumable = true;
             }
             Body::TurnEnded { message_id, .. } => {
                 self.turn = None;
+                self.has_context = true;
                 self.settle(message_id.as_ref());
             }
             Body::AgentMessage(chunk) => return self.apply_chunk(chunk, false),
@@ -155,7 +155,7 @@ impl Session {
             Body::TransportStarted { pid, agent_session_id, context } => {
                 self.pid = *pid;
                 self.agent_session_id.clone_from(agent_session_id);
-                self.resumable = *context == AgentContext::Resumed;
+                self.has_context = *context == AgentContext::Resumed;
                 self.lost = false;
             }
             Body::TransportFailed { code: TransportFault::Resume, .. } => {
@@ -222,8 +222,8 @@ impl Session {
     }
 }
 
-/// Of rows from before it was known.
-fn yes() -> bool {
+/// Of rows from before this was noted: they were all resumed.
+fn had_turns() -> bool {
     true
 }
 
@@ -319,20 +319,33 @@ mod tests {
     }
 
     #[test]
-    fn an_agents_session_can_be_resumed_once_a_turn_began_in_it() {
+    fn a_conversation_has_something_to_resume_once_a_turn_has_ended() {
         let started = |context| Body::TransportStarted {
-            pid: Some(7),
+            pid: Some(1),
             agent_session_id: Some("s".into()),
             context,
         };
-        let turn = || Body::TurnStarted { turn_id: "t".into(), message_id: None };
-        for (context, at_once) in
-            [(AgentContext::New, false), (AgentContext::Lost, false), (AgentContext::Resumed, true)]
-        {
-            let (session, _) = session().after(started(context));
-            assert_eq!(session.resumable, at_once, "{context:?}");
-            assert!(session.after(turn()).0.resumable);
-        }
+        let ended = || Body::TurnEnded {
+            turn_id: "t".into(),
+            message_id: None,
+            stop_reason: super::super::event::StopReason::TransportLost,
+            usage: None,
+        };
+        let (fresh, _) = session().after(started(AgentContext::New));
+        assert!(!fresh.has_context);
+        let (used, _) = fresh.after(ended());
+        assert!(used.has_context);
+        let (resumed, _) = used.after(started(AgentContext::Resumed));
+        assert!(resumed.has_context);
+        let (lost, _) = resumed.after(started(AgentContext::Lost));
+        assert!(!lost.has_context);
+    }
+
+    #[test]
+    fn a_row_from_before_it_was_noted_whether_turns_had_ended_is_resumed() {
+        let mut row = serde_json::to_value(session()).unwrap();
+        row.as_object_mut().unwrap().remove("has_context").unwrap();
+        assert!(serde_json::from_value::<Session>(row).unwrap().has_context);
     }
 
     #[test]
@@ -350,10 +363,9 @@ mod tests {
     #[test]
     fn a_row_from_before_a_field_was_there_is_read() {
         let mut row = serde_json::to_value(session()).unwrap();
-        for field in ["closing", "interrupt", "resumable", "lost"] {
+        for field in ["closing", "interrupt", "lost"] {
             row.as_object_mut().unwrap().remove(field).unwrap();
         }
-        let read = serde_json::from_value::<Session>(row).unwrap();
-        assert_eq!(read, Session { resumable: true, ..session() });
+        assert_eq!(serde_json::from_value::<Session>(row).unwrap(), session());
     }
 }

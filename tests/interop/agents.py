@@ -1,8 +1,6 @@
 """The agents that are tried: where each comes from, how a profile starts it, and what it does not do."""
 
 import json
-import os
-import platform
 import subprocess
 from pathlib import Path
 
@@ -114,9 +112,8 @@ request_max_retries = 0
         )
 
     def command(self):
-        # The native program: the shim in front of it is a process more for nothing.
-        found = sorted(self.modules.glob("@openai/codex*/vendor/*/**/codex"))
-        return [next(path for path in found if path.is_file() and os.access(path, os.X_OK))]
+        # By its shim, as npm installs it: behind that is a native program, which must not be left alone.
+        return ["node", self.modules / self.package / "bin/codex.js"]
 
 
 class ClaudeAgentAcp(Agent):

@@ -1,6 +1,7 @@
 //! No input, however broken, makes the codec panic, write half a line or lose count of its turns.
 
 use super::*;
+use crate::agent::recording;
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 const TRANSCRIPT: &str =
@@ -144,8 +145,8 @@ proptest! {
     fn a_broken_conversation_is_survived(
         changes in vec((any::<Index>(), any::<Index>(), any::<u8>(), 0..4), 1..12),
     ) {
-        let steps = recorded::steps(TRANSCRIPT).into_iter().filter(|(is_ours, _)| !is_ours);
-        let mut lines: Vec<Vec<u8>> = steps.map(|(_, line)| line.into()).collect();
+        let lines = recording::agent_lines(TRANSCRIPT);
+        let mut lines: Vec<Vec<u8>> = lines.into_iter().map(Into::into).collect();
         for (line, other, byte, change) in changes {
             let (line, other) = (line.index(lines.len()), other.index(lines.len()));
             match change {

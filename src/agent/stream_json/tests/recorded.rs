@@ -2,14 +2,11 @@
 //! be those of the list beside the recording.
 
 use super::*;
-use crate::domain::event::PermissionOption;
+use crate::{
+    agent::recording::{self, Step, recorded},
+    domain::event::PermissionOption,
+};
 use std::collections::VecDeque;
-
-/// Both sides of a conversation: whether a line is ours, and the line.
-pub(super) fn steps(recording: &str) -> Vec<(bool, String)> {
-    let steps = recording.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    steps.map(|step| (step["dir"] == "out", step["line"].as_str().unwrap().to_owned())).collect()
-}
 
 struct Replay {
     probe: Probe,
@@ -18,21 +15,24 @@ struct Replay {
 }
 
 impl Replay {
-    fn of(recording: &str) -> Vec<Value> {
+    fn of(recorded: &str) -> Vec<Value> {
         let mut replay =
             Replay { probe: Probe::started(options()), events: Vec::new(), prompts: 0 };
         let mut written = VecDeque::from(replay.probe.written());
-        for (is_ours, line) in steps(recording) {
-            if is_ours {
-                let expected: Value = serde_json::from_str(&line).unwrap();
-                if written.is_empty() {
-                    replay.act(&expected);
+        for step in recording::steps(recorded) {
+            match step {
+                Step::Ours(line) => {
+                    let expected: Value = serde_json::from_str(&line).unwrap();
+                    if written.is_empty() {
+                        replay.act(&expected);
+                        written.extend(replay.probe.written());
+                    }
+                    assert_eq!(written.pop_front(), Some(expected));
+                }
+                Step::Theirs(line) => {
+                    replay.probe.hear_line(line.as_bytes(), false);
                     written.extend(replay.probe.written());
                 }
-                assert_eq!(written.pop_front(), Some(expected));
-            } else {
-                replay.probe.hear_line(line.as_bytes(), false);
-                written.extend(replay.probe.written());
             }
             replay.events.extend(replay.probe.said());
         }
@@ -77,23 +77,7 @@ impl Replay {
 }
 
 fn check(recording: &str, expected: &str) {
-    let events = Replay::of(recording);
-    let shown: Vec<_> = events.iter().map(Value::to_string).collect();
-    let expected: Vec<Value> =
-        expected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events == expected, "the events were:\n{}\n", shown.join("\n"));
-}
-
-macro_rules! recorded {
-    ($($test:ident: $name:literal,)*) => {$(
-        #[test]
-        fn $test() {
-            check(
-                include_str!(concat!("../../../../tests/data/agents/", $name, ".jsonl")),
-                include_str!(concat!("../../../../tests/data/agents/", $name, ".events.jsonl")),
-            );
-        }
-    )*};
+    recording::compare(&Replay::of(recording), expected);
 }
 
 recorded! {

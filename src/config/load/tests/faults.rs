@@ -126,10 +126,6 @@ fn a_key_of_a_later_version_is_refused_as_such() {
             &format!("seawall.toml:1: {key}: this version does not have this key yet; remove it"),
         );
     }
-    check(
-        "agents.demo.protocol = \"codex\"",
-        "seawall.toml:1: agents.demo.protocol: this version does not have \"codex\" yet; one of \"lines\", \"acp\", \"stream-json\"",
-    );
 }
 
 #[test]
