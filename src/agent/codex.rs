@@ -20,9 +20,9 @@ use super::{
 };
 use crate::domain::{
     ContentBlock, MessageId,
-    event::{Outcome, StopReason},
+    event::{Outcome, StopReason, TransportFault},
 };
-use handshake::{Handshake, Progress};
+use handshake::{Handshake, LOGIN, Progress};
 use item::Items;
 use request::Requests;
 use serde_json::{Value, json};
@@ -62,6 +62,8 @@ struct Conversation {
     /// Our last `turn/interrupt`.
     interrupt: Option<i64>,
     items: Items,
+    /// Nothing more can come of this run.
+    is_over: bool,
 }
 
 struct Starting {
@@ -101,6 +103,9 @@ impl Codex {
                 Phase::Open(open) if open.is_of_thread(&message) => {
                     let method = method.to_owned();
                     open.notification(&method, message, &mut self.caller, out);
+                    if open.is_over {
+                        self.phase = Phase::Closed;
+                    }
                 }
                 _ => out.events.push(AgentEvent::Raw(message)),
             },
@@ -266,6 +271,8 @@ impl Conversation {
             return out.events.push(AgentEvent::Raw(message));
         };
         self.items.pause();
+        let shut_out = turn::shut_out(&message["params"]["turn"]);
+        let shut_out = shut_out.map(|why| format!("codex was not let in: {why}; {LOGIN}"));
         let TurnEnd { stop_reason, keep_raw } = TurnEnd::of(&message["params"]["turn"]);
         if stop_reason != StopReason::EndTurn {
             self.items.break_off(out);
@@ -275,6 +282,12 @@ impl Conversation {
             out.events.push(AgentEvent::Raw(message));
         }
         out.events.push(AgentEvent::TurnEnded { message_id, stop_reason, usage });
+        if let Some(detail) = shut_out {
+            // Codex reads who is logged in when it starts: the next run may find it.
+            self.is_over = true;
+            let code = TransportFault::AuthRequired;
+            return out.events.push(AgentEvent::Failed { code, detail });
+        }
         if let Some((message_id, input)) = self.held.take() {
             self.start(message_id, input, caller, out);
         }

@@ -132,12 +132,16 @@ fn failed(detail: String) -> Progress {
     Progress::Failed { code: TransportFault::Handshake, detail }
 }
 
+/// What to do where nobody is logged in.
+pub(super) const LOGIN: &str = "run `codex login` (or `codex login --with-api-key`) as the account it runs as, with the \
+    profile's CODEX_HOME if it sets one; a provider of your own needs its key in the profile's `env_file`; then resume \
+    the session";
+
+/// Asked for even of one who uses a proxy by `openai_base_url`: such a proxy is a provider of its own in config.toml.
 fn auth_required() -> Progress {
     Progress::Failed {
         code: TransportFault::AuthRequired,
-        detail: "codex wants to be logged in: run `codex login` (or `codex login --with-api-key`) as the account it \
-                 runs as, with the profile's CODEX_HOME if it sets one, then resume the session"
-            .to_owned(),
+        detail: format!("codex wants to be logged in: {LOGIN}"),
     }
 }
 

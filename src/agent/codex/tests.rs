@@ -9,7 +9,7 @@ mod recorded;
 mod turns;
 
 use super::*;
-use crate::domain::event::{AgentContext, OutputStream, TransportFault};
+use crate::domain::event::{AgentContext, OutputStream};
 
 /// A codec and what it wrote and said since it was last looked at.
 struct Probe {

@@ -84,6 +84,15 @@ impl TurnEnd {
     }
 }
 
+/// What the model's provider said, where it did not let this account in.
+pub(super) fn shut_out(turn: &Value) -> Option<&str> {
+    let error = turn.get("error")?;
+    let info = error.get("codexErrorInfo")?;
+    let by_status = |info: &Map<String, Value>| info.values().any(|v| v["httpStatusCode"] == 401);
+    let is_shut_out = info == "unauthorized" || info.as_object().is_some_and(by_status);
+    is_shut_out.then(|| error["message"].as_str().unwrap_or("no message"))
+}
+
 /// `turn/plan/updated` as ACP's plan. None, and nothing taken out, where it has another shape.
 pub(super) fn plan(params: &mut Value) -> Option<Map<String, Value>> {
     let steps = params.get("plan")?.as_array()?;
@@ -143,6 +152,22 @@ mod tests {
         ] {
             assert_eq!(TurnEnd::of(&turn), TurnEnd { stop_reason, keep_raw }, "{turn}");
         }
+    }
+
+    #[test]
+    fn an_account_that_was_not_let_in_is_told_from_other_failures() {
+        let failed = |info: Value| json!({"error": {"message": "no", "codexErrorInfo": info}});
+        for (info, is_shut_out) in [
+            (json!("unauthorized"), true),
+            (json!({"httpConnectionFailed": {"httpStatusCode": 401}}), true),
+            (json!({"httpConnectionFailed": {"httpStatusCode": 500}}), false),
+            (json!({"aLaterOne": 401}), false),
+            (json!("other"), false),
+            (json!(null), false),
+        ] {
+            assert_eq!(shut_out(&failed(info.clone())), is_shut_out.then_some("no"), "{info}");
+        }
+        assert_eq!(shut_out(&json!({"error": null})), None);
     }
 
     #[test]

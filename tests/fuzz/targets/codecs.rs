@@ -24,7 +24,7 @@ fn carry_out(codec: &mut dyn Codec, byte: u8, line: &[u8], out: &mut Output) {
 
 fuzz_target!(|input: (u8, bool, bool, &[u8])| {
     let (first, escape_newlines, resumes, bytes) = input;
-    for protocol in [Protocol::Lines, Protocol::Acp, Protocol::StreamJson] {
+    for protocol in [Protocol::Lines, Protocol::Acp, Protocol::StreamJson, Protocol::Codex] {
         let options = CodecOptions {
             cwd: "/".into(),
             resume: resumes.then(|| "s1".into()),

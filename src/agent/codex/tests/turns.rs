@@ -161,6 +161,23 @@ fn a_failed_turn_is_kept_with_what_codex_says_of_it() {
 }
 
 #[test]
+fn a_turn_that_the_provider_did_not_let_in_says_so_and_the_agent_is_started_anew() {
+    let mut failed = completed("t-1", "failed");
+    failed["params"]["turn"]["error"] =
+        json!({"message": "401 Unauthorized", "codexErrorInfo": "unauthorized"});
+    let mut probe = Probe::running();
+    probe.hear(failed);
+    let Some(AgentEvent::Failed { code: TransportFault::AuthRequired, detail }) =
+        probe.said().pop()
+    else {
+        panic!("not told")
+    };
+    assert!(detail.contains("401 Unauthorized") && detail.contains("codex login"), "{detail}");
+    probe.prompt("m-2", "again");
+    assert!(matches!(probe.said()[..], [AgentEvent::Rejected { .. }]));
+}
+
+#[test]
 fn what_the_turn_spent_is_told_at_its_end() {
     let usage = |turn: u64| {
         notice("thread/tokenUsage/updated", json!({"tokenUsage": {"last": {"totalTokens": turn}}}))
