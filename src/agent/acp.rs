@@ -164,10 +164,14 @@ impl Acp {
             Progress::Failed { code, detail } => {
                 out.events.push(AgentEvent::Failed { code, detail });
             }
-            Progress::Done { session_id, context, takes, ways } => {
+            Progress::Done { session_id, context, agent } => {
                 let agent_session_id = Some(session_id.clone());
-                let prompt = None;
-                self.phase = Phase::Open(Conversation { session_id, takes, ways, prompt });
+                self.phase = Phase::Open(Conversation {
+                    session_id,
+                    takes: agent.agent_capabilities.prompt_capabilities,
+                    ways: agent.auth_methods,
+                    prompt: None,
+                });
                 out.events.push(AgentEvent::Ready { agent_session_id, context });
             }
         }

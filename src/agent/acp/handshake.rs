@@ -11,7 +11,7 @@ use agent_client_protocol_schema::{
     v1::{
         AGENT_METHOD_NAMES as METHODS, AuthMethod, ClientCapabilities, Implementation,
         InitializeRequest, InitializeResponse, LoadSessionRequest, NewSessionRequest,
-        NewSessionResponse, PromptCapabilities, ResumeSessionRequest,
+        NewSessionResponse, ResumeSessionRequest,
     },
 };
 use serde::Deserialize;
@@ -47,16 +47,8 @@ enum Step {
 #[derive(Debug)]
 pub(super) enum Progress {
     Waiting(Handshake),
-    Done {
-        session_id: String,
-        context: AgentContext,
-        takes: PromptCapabilities,
-        ways: Vec<AuthMethod>,
-    },
-    Failed {
-        code: TransportFault,
-        detail: String,
-    },
+    Done { session_id: String, context: AgentContext, agent: Box<InitializeResponse> },
+    Failed { code: TransportFault, detail: String },
 }
 
 impl Handshake {
@@ -112,7 +104,7 @@ impl Handshake {
                 Err(failed) => failed,
             },
             Step::Resume { session_id, agent } => match outcome {
-                Ok(_) => done(session_id, AgentContext::Resumed, agent),
+                Ok(_) => resumed(session_id, agent),
                 // Only what an agent has in memory it may resume; what it wrote down, load.
                 Err(_) if agent.agent_capabilities.load_session => {
                     load(session_id, agent, options, caller, out)
@@ -120,11 +112,13 @@ impl Handshake {
                 Err(_) => new_session(AgentContext::Lost, agent, options, caller, out),
             },
             Step::Load { session_id, agent } => match outcome {
-                Ok(_) => done(session_id, AgentContext::Resumed, agent),
+                Ok(_) => resumed(session_id, agent),
                 Err(_) => new_session(AgentContext::Lost, agent, options, caller, out),
             },
             Step::New { context, agent } => match outcome.map(NewSessionResponse::deserialize) {
-                Ok(Ok(response)) => done(response.session_id.0.to_string(), context, agent),
+                Ok(Ok(response)) => {
+                    Progress::Done { session_id: response.session_id.0.to_string(), context, agent }
+                }
                 Ok(Err(error)) => {
                     failed(format!("the answer to session/new cannot be read: {error}"))
                 }
@@ -194,9 +188,8 @@ fn new_session(
     Progress::Waiting(Handshake { awaited, step: Step::New { context, agent } })
 }
 
-fn done(session_id: String, context: AgentContext, agent: Box<InitializeResponse>) -> Progress {
-    let takes = agent.agent_capabilities.prompt_capabilities;
-    Progress::Done { session_id, context, takes, ways: agent.auth_methods }
+fn resumed(session_id: String, agent: Box<InitializeResponse>) -> Progress {
+    Progress::Done { session_id, context: AgentContext::Resumed, agent }
 }
 
 fn failed(detail: String) -> Progress {
