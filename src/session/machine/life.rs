@@ -87,8 +87,10 @@ impl Machine {
         context: AgentContext,
     ) {
         let was_starting = matches!(self.child, Child::Starting { .. });
-        let is_another = self.session.agent_session_id != agent_session_id;
-        if !was_starting && !(self.child == Child::Up && is_another) {
+        // It may go on in another session of its own, and says so.
+        let is_another =
+            self.child == Child::Up && self.session.agent_session_id != agent_session_id;
+        if !was_starting && !is_another {
             return;
         }
         self.child = Child::Up;
