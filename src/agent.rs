@@ -2,7 +2,12 @@
 //! one run of one child; it does no I/O, reads no clock, and its state dies with the child.
 
 pub mod acp;
+pub mod codex;
 pub mod lines;
+#[cfg(test)]
+mod recording;
+mod rpc;
+pub mod stream_json;
 
 use crate::domain::{
     ContentBlock, MessageId,
@@ -10,6 +15,7 @@ use crate::domain::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// The language of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
@@ -17,6 +23,9 @@ use serde_json::{Map, Value};
 pub enum Protocol {
     Lines,
     Acp,
+    /// Claude Code's own.
+    StreamJson,
+    Codex,
 }
 
 impl Protocol {
@@ -24,7 +33,7 @@ impl Protocol {
     pub const fn has_turns(self) -> bool {
         match self {
             Protocol::Lines => false,
-            Protocol::Acp => true,
+            Protocol::Acp | Protocol::StreamJson | Protocol::Codex => true,
         }
     }
 
@@ -33,10 +42,37 @@ impl Protocol {
         self.has_turns()
     }
 
+    /// Whether the agent can resume a conversation that had no turn yet; the others write nothing down before.
+    pub const fn is_remembered_at_once(self) -> bool {
+        match self {
+            Protocol::Lines | Protocol::Acp => true,
+            Protocol::StreamJson | Protocol::Codex => false,
+        }
+    }
+
+    /// What is added to the arguments of the profile, so that the program speaks this language at all.
+    pub fn arguments(self, options: &CodecOptions) -> Vec<String> {
+        match self {
+            Protocol::Lines | Protocol::Acp => Vec::new(),
+            Protocol::StreamJson => stream_json::arguments(options),
+            Protocol::Codex => vec!["app-server".to_owned()],
+        }
+    }
+
     pub fn codec(self, options: CodecOptions) -> Box<dyn Codec> {
         match self {
             Protocol::Lines => Box::new(lines::Lines::new(options)),
             Protocol::Acp => Box::new(acp::Acp::new(options)),
+            Protocol::StreamJson => Box::new(stream_json::StreamJson::new(options)),
+            Protocol::Codex => Box::new(codex::Codex::new(options)),
+        }
+    }
+
+    /// The first of a profile's `args` that is not the profile's to say.
+    pub fn reserved_argument(self, args: &[String]) -> Option<&str> {
+        match self {
+            Protocol::Lines | Protocol::Acp | Protocol::Codex => None,
+            Protocol::StreamJson => stream_json::reserved_argument(args),
         }
     }
 }
@@ -48,6 +84,11 @@ pub struct CodecOptions {
     pub cwd: String,
     /// The agent's own session of an earlier run, to be resumed if the agent can.
     pub resume: Option<String>,
+    /// An earlier run could not be resumed, so that the agent has forgotten what the log has.
+    pub lost: bool,
+    /// Names the session among all; ids that the agent wants from us are derived from it.
+    pub session: Uuid,
+    pub run: u32,
     /// `lines` only: write newlines inside a message as `\n`, so that it stays one line.
     pub escape_newlines: bool,
 }
@@ -95,7 +136,7 @@ pub struct AgentRequest(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(test, derive(serde::Serialize))]
 pub enum AgentEvent {
-    /// The handshake is done: the agent takes prompts.
+    /// The handshake is done: the agent takes prompts. Once more in a run: it goes on in another session of its own.
     Ready {
         agent_session_id: Option<String>,
         context: AgentContext,

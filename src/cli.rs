@@ -8,6 +8,7 @@ pub mod bench;
 mod check_config;
 mod control;
 pub mod demo_agent;
+mod doctor;
 mod events;
 mod failure;
 pub mod guard;
@@ -58,6 +59,7 @@ fn dispatch(Args { target, json, command }: Args) -> anyhow::Result<()> {
         Command::Token(token) => return token::run(&output, &token),
         Command::Bench(bench) => return bench::run(&output, &bench),
         Command::Restore(restore) => return restore::run(&output, &restore),
+        Command::Doctor(doctor) => return doctor::run(&output, &doctor),
         Command::Completions { shell } => {
             pages::completions(shell);
             return Ok(());
@@ -105,6 +107,7 @@ async fn talk(
         | Command::Token(_)
         | Command::Bench(_)
         | Command::Restore(_)
+        | Command::Doctor(_)
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Admin(_) => {

@@ -144,6 +144,8 @@ kinds! {
         Protocol = "protocol",
         Handshake = "handshake",
         AuthRequired = "auth_required",
+        /// It has forgotten its session.
+        Resume = "resume",
         Spawn = "spawn",
         TransportPanic = "transport_panic",
         SessionPanic = "session_panic",

@@ -10,6 +10,7 @@ mod settled;
 pub(crate) mod surroundings;
 pub mod tail;
 mod tally;
+pub(crate) mod trial;
 
 use crate::{
     domain::{

@@ -2,7 +2,7 @@
 //! define is passed on and never guessed at; nothing an agent writes can make the codec fail.
 
 mod handshake;
-mod names;
+pub(super) mod names;
 mod prompt;
 mod rpc;
 #[cfg(test)]
@@ -12,15 +12,15 @@ mod update;
 use super::{AgentEvent, AgentRequest, Codec, CodecOptions, Output, RawLine};
 use crate::domain::{
     ContentBlock, MessageId,
-    event::{Outcome, PermissionOption},
+    event::{Outcome, PermissionOption, TransportFault},
 };
 use agent_client_protocol_schema::v1::{
-    AGENT_METHOD_NAMES as METHODS, CLIENT_METHOD_NAMES as ASKED, CancelNotification,
+    AGENT_METHOD_NAMES as METHODS, AuthMethod, CLIENT_METHOD_NAMES as ASKED, CancelNotification,
     PROTOCOL_LEVEL_METHOD_NAMES as PROTOCOL, PromptCapabilities, PromptRequest,
     RequestPermissionOutcome, RequestPermissionResponse, SelectedPermissionOutcome,
 };
-use handshake::{Handshake, Progress};
-use rpc::{Caller, Kind};
+use handshake::{Handshake, Progress, login_detail};
+use rpc::{AUTH_REQUIRED, Caller, Kind};
 use serde_json::Value;
 use update::TurnEnd;
 
@@ -31,6 +31,7 @@ const OPEN_PERMISSIONS_MAX: usize = 64;
 ///
 /// - lines that are no JSON object or array are output, truncated lines too: half a message has no meaning;
 /// - messages that are not mapped, responses to nothing we asked, and updates of other sessions are raw;
+/// - what an agent repeats of a session that it loads is not said again, and its modes and options are raw;
 /// - requests other than for permission are refused: the handshake offered nothing else.
 pub struct Acp {
     options: CodecOptions,
@@ -50,12 +51,16 @@ enum Phase {
 struct Conversation {
     session_id: String,
     takes: PromptCapabilities,
+    /// How the agent lets people log in.
+    ways: Vec<AuthMethod>,
     prompt: Option<OpenPrompt>,
 }
 
 struct OpenPrompt {
     id: i64,
     message_id: MessageId,
+    /// The agent was told to leave off.
+    cancelled: bool,
 }
 
 struct OpenPermission {
@@ -120,12 +125,20 @@ impl Acp {
             Phase::Closed => {}
             Phase::Opening(handshake) => {
                 let outcome = rpc::outcome(fields);
+                let says_more = outcome.as_ref().is_ok_and(|result| handshake.says_more(result));
                 let progress = handshake.response(outcome, &self.options, &mut self.caller, out);
+                if says_more {
+                    out.events.push(AgentEvent::Raw(message));
+                }
                 self.opened(progress, out);
             }
             Phase::Open(mut conversation) => {
-                let end = TurnEnd::of(rpc::outcome(fields));
                 let prompt = conversation.prompt.take();
+                let cancelled = prompt.as_ref().is_some_and(|prompt| prompt.cancelled);
+                let outcome = rpc::outcome(fields);
+                let login = outcome.as_ref().err().filter(|error| error.code == AUTH_REQUIRED);
+                let login = login.map(|error| login_detail(error, &conversation.ways));
+                let end = TurnEnd::of(outcome, cancelled);
                 self.phase = Phase::Open(conversation);
                 if end.keep_raw {
                     out.events.push(AgentEvent::Raw(message));
@@ -135,6 +148,12 @@ impl Acp {
                     stop_reason: end.stop_reason,
                     usage: end.usage,
                 });
+                // Agents look for who is logged in when they start: the next run may find it.
+                if let Some(detail) = login {
+                    self.phase = Phase::Closed;
+                    out.events
+                        .push(AgentEvent::Failed { code: TransportFault::AuthRequired, detail });
+                }
             }
         }
     }
@@ -145,9 +164,14 @@ impl Acp {
             Progress::Failed { code, detail } => {
                 out.events.push(AgentEvent::Failed { code, detail });
             }
-            Progress::Done { session_id, context, takes } => {
+            Progress::Done { session_id, context, agent } => {
                 let agent_session_id = Some(session_id.clone());
-                self.phase = Phase::Open(Conversation { session_id, takes, prompt: None });
+                self.phase = Phase::Open(Conversation {
+                    session_id,
+                    takes: agent.agent_capabilities.prompt_capabilities,
+                    ways: agent.auth_methods,
+                    prompt: None,
+                });
                 out.events.push(AgentEvent::Ready { agent_session_id, context });
             }
         }
@@ -159,7 +183,9 @@ impl Acp {
             Phase::Open(open) if session == Some(&open.session_id) => {
                 out.events.push(update::session_update(message));
             }
-            Phase::Opening(handshake) if session.is_some_and(|id| handshake.is_replay_of(id)) => {}
+            Phase::Opening(handshake)
+                if session.is_some_and(|id| handshake.may_replay(id))
+                    && update::is_history(&message) => {}
             _ => out.events.push(AgentEvent::Raw(message)),
         }
     }
@@ -235,7 +261,8 @@ impl Codec for Acp {
                     Ok(blocks) => {
                         let request = PromptRequest::new(open.session_id.clone(), blocks);
                         let id = self.caller.call(METHODS.session_prompt, request, out);
-                        open.prompt = Some(OpenPrompt { id, message_id: message.clone() });
+                        let message_id = message.clone();
+                        open.prompt = Some(OpenPrompt { id, message_id, cancelled: false });
                         let message_id = Some(message.clone());
                         return out.events.push(AgentEvent::TurnStarted { message_id });
                     }
@@ -250,7 +277,9 @@ impl Codec for Acp {
 
     fn cancel(&mut self, out: &mut Output) {
         // Without a prompt there is nothing to end, and an agent might end the next one.
-        if let Phase::Open(Conversation { session_id, prompt: Some(_), .. }) = &self.phase {
+        if let Phase::Open(Conversation { session_id, prompt: Some(prompt), .. }) = &mut self.phase
+        {
+            prompt.cancelled = true;
             rpc::notify(METHODS.session_cancel, CancelNotification::new(session_id.clone()), out);
         }
     }

@@ -1,8 +1,8 @@
 //! The words of the command line and their help. Nothing here does anything.
 
 use super::{
-    admin::Admin, bench::Bench, ls::Ls, new::New, restore::Restore, send::Send, target::Target,
-    token::Token,
+    admin::Admin, bench::Bench, doctor::Doctor, ls::Ls, new::New, restore::Restore, send::Send,
+    target::Target, token::Token,
 };
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
@@ -52,6 +52,7 @@ Steer and end them:
 Run the server:
   serve            run it
   check-config     find every fault of a configuration file
+  doctor [AGENT]   start agents as the server would, and say what is missing
   token            make a token and the lines for the configuration
   bench            measure what this machine can do
 
@@ -144,6 +145,7 @@ pub(super) enum Command {
         #[arg(long)]
         print: bool,
     },
+    Doctor(Doctor),
     Token(Token),
     Bench(Bench),
     Restore(Restore),

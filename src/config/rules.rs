@@ -162,6 +162,10 @@ impl Rules<'_> {
                     "names no account; remove the key for the server's own".into(),
                 );
             }
+            if let Some(argument) = agent.protocol.reserved_argument(&agent.args) {
+                let message = format!("{argument} is for the server to say; remove it");
+                self.refuse(&[&key("args")], message);
+            }
             let longest = config.sessions.permission_timeout;
             if let Some(time) = agent.permission_timeout.filter(|time| *time > longest) {
                 let [time, longest] = [time, longest].map(humantime::format_duration);

@@ -169,16 +169,19 @@ pub(super) fn agents(section: Section<'_>) -> BTreeMap<String, Agent> {
 }
 
 fn agent(section: Section<'_>) -> Agent {
-    let protocols = [("lines", Protocol::Lines), ("acp", Protocol::Acp)];
+    let protocols = [
+        ("lines", Protocol::Lines),
+        ("acp", Protocol::Acp),
+        ("stream-json", Protocol::StreamJson),
+        ("codex", Protocol::Codex),
+    ];
     let restarts = [
         ("on-failure", Restart::OnFailure),
         ("always", Restart::Always),
         ("never", Restart::Never),
     ];
     let agent = Agent {
-        protocol: section
-            .word("protocol", &protocols, &["stream-json", "codex"])
-            .unwrap_or(Protocol::Lines),
+        protocol: section.word("protocol", &protocols, &[]).unwrap_or(Protocol::Lines),
         command: command(&section),
         args: section.texts("args"),
         env: variables(&section),

@@ -270,6 +270,8 @@ pub enum TransportFault {
     AuthRequired,
     Handshake,
     Protocol,
+    /// The agent does not know the session that it was to resume; the next run begins another.
+    Resume,
     Spawn,
 }
 

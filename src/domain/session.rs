@@ -3,7 +3,7 @@
 
 use super::{
     Body, ClientState, Draft, EndReason, MessageId, Seq, SessionId, State, Timestamp,
-    event::{Escalation, Permission, Question},
+    event::{AgentContext, Escalation, Permission, Question, TransportFault},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +32,12 @@ pub struct Session {
     pub pid: Option<u32>,
     /// The agent's own id of this conversation, by which a later run resumes it.
     pub agent_session_id: Option<String>,
+    /// A turn has ended in this conversation, so that there is something to resume.
+    #[serde(default = "had_turns")]
+    pub has_context: bool,
+    /// The agent has forgotten what was said, and no run since has begun to say so.
+    #[serde(default)]
+    pub lost: bool,
 
     pub turn: Option<OpenTurn>,
     /// Given to the current run, its turn not ended. For agents without turns: the last one given.
@@ -91,6 +97,8 @@ impl Session {
             restarts: 0,
             pid: None,
             agent_session_id: None,
+            has_context: false,
+            lost: false,
             turn: None,
             dispatched: None,
             interrupt: None,
@@ -131,6 +139,7 @@ impl Session {
             }
             Body::TurnEnded { message_id, .. } => {
                 self.turn = None;
+                self.has_context = true;
                 self.settle(message_id.as_ref());
             }
             Body::AgentMessage(chunk) => return self.apply_chunk(chunk, false),
@@ -143,9 +152,15 @@ impl Session {
             Body::QuestionResolved { question_id, .. } => {
                 self.questions.retain(|open| open.question_id != *question_id);
             }
-            Body::TransportStarted { pid, agent_session_id, .. } => {
+            Body::TransportStarted { pid, agent_session_id, context } => {
                 self.pid = *pid;
                 self.agent_session_id.clone_from(agent_session_id);
+                self.has_context = *context == AgentContext::Resumed;
+                self.lost = false;
+            }
+            Body::TransportFailed { code: TransportFault::Resume, .. } => {
+                self.agent_session_id = None;
+                self.lost = true;
             }
             Body::TransportExited(_) => self.pid = None,
             Body::TransportRestarting { .. } => self.restarts += 1,
@@ -205,6 +220,11 @@ impl Session {
         self.block = open;
         changed
     }
+}
+
+/// Of rows from before this was noted: they were all resumed.
+fn had_turns() -> bool {
+    true
 }
 
 #[cfg(test)]
@@ -299,9 +319,51 @@ mod tests {
     }
 
     #[test]
+    fn a_conversation_has_something_to_resume_once_a_turn_has_ended() {
+        let started = |context| Body::TransportStarted {
+            pid: Some(1),
+            agent_session_id: Some("s".into()),
+            context,
+        };
+        let ended = || Body::TurnEnded {
+            turn_id: "t".into(),
+            message_id: None,
+            stop_reason: super::super::event::StopReason::TransportLost,
+            usage: None,
+        };
+        let (fresh, _) = session().after(started(AgentContext::New));
+        assert!(!fresh.has_context);
+        let (used, _) = fresh.after(ended());
+        assert!(used.has_context);
+        let (resumed, _) = used.after(started(AgentContext::Resumed));
+        assert!(resumed.has_context);
+        let (lost, _) = resumed.after(started(AgentContext::Lost));
+        assert!(!lost.has_context);
+    }
+
+    #[test]
+    fn a_row_from_before_it_was_noted_whether_turns_had_ended_is_resumed() {
+        let mut row = serde_json::to_value(session()).unwrap();
+        row.as_object_mut().unwrap().remove("has_context").unwrap();
+        assert!(serde_json::from_value::<Session>(row).unwrap().has_context);
+    }
+
+    #[test]
+    fn what_the_agent_has_forgotten_is_known_until_a_run_has_told_it() {
+        let (code, detail) = (TransportFault::Resume, String::new());
+        let mut given = session();
+        given.agent_session_id = Some("s".into());
+        let (forgotten, changed) = given.after(Body::TransportFailed { code, detail });
+        assert_eq!((changed, forgotten.lost, &forgotten.agent_session_id), (true, true, &None));
+        let (pid, agent_session_id, context) = (None, None, AgentContext::Lost);
+        let (told, _) = forgotten.after(Body::TransportStarted { pid, agent_session_id, context });
+        assert!(!told.lost);
+    }
+
+    #[test]
     fn a_row_from_before_a_field_was_there_is_read() {
         let mut row = serde_json::to_value(session()).unwrap();
-        for field in ["closing", "interrupt"] {
+        for field in ["closing", "interrupt", "lost"] {
             row.as_object_mut().unwrap().remove(field).unwrap();
         }
         assert_eq!(serde_json::from_value::<Session>(row).unwrap(), session());

@@ -42,7 +42,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) const MAILBOX: usize = 64;
 
 /// How long output is waited for after a child's exit: a grandchild may hold the pipe for ever.
-const DRAIN_GRACE: Duration = Duration::from_millis(250);
+pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(250);
 
 pub(crate) struct SessionActor {
     id: SessionId,

@@ -26,9 +26,11 @@ pub(crate) fn child_spec(
     session: &Session,
     store: StoreId,
 ) -> Result<ChildSpec, String> {
+    let options = codec_options(agent, session);
+    let arguments = agent.args.iter().cloned().chain(agent.protocol.arguments(&options));
     Ok(ChildSpec {
         command: agent.command.clone(),
-        args: agent.args.clone(),
+        args: arguments.collect(),
         env: environment(agent, session, |key| std::env::var(key).ok()),
         cwd: current_directory(agent, session)?,
         user: agent.user.clone(),
@@ -54,9 +56,13 @@ fn environment(
 }
 
 pub(crate) fn codec_options(agent: &Agent, session: &Session) -> CodecOptions {
+    let is_remembered = session.has_context || agent.protocol.is_remembered_at_once();
     CodecOptions {
         cwd: session.cwd.clone(),
-        resume: session.agent_session_id.clone(),
+        resume: session.agent_session_id.clone().filter(|_| is_remembered),
+        lost: session.lost,
+        session: *session.id.as_uuid(),
+        run: session.run,
         escape_newlines: agent.escape_newlines,
     }
 }

@@ -81,6 +81,7 @@ fn fault(code: TransportFault) -> Restart {
         TransportFault::AuthRequired => Restart::AuthRequired,
         TransportFault::Handshake => Restart::Handshake,
         TransportFault::Protocol => Restart::Protocol,
+        TransportFault::Resume => Restart::Resume,
         TransportFault::Spawn => Restart::Spawn,
     }
 }

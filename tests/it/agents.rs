@@ -1,5 +1,7 @@
 //! Real agents: an ACP agent that is not ours, and the programs that everybody has, spoken to as plain lines.
 
+mod claude;
+
 use crate::support::*;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -90,6 +92,51 @@ async fn the_sdks_example_agent_is_cancelled_while_it_waits_and_goes_on() {
     assert_eq!(only(&events, "message.dispatched")["message_id"], "m2");
     assert_eq!(of_type(&events, "interrupt.completed").len(), 1);
     assert_eq!(server.session(&id).await["run"], 1);
+}
+
+/// As much of Codex's app-server as a session needs: a shell that answers by the method.
+const CODEX: &str = r#"
+[ "$1" = app-server ] || exit 9
+while read -r line; do
+  id=${line#*\"id\":} id=${id%%,*}
+  case $line in
+  *'"initialize"'* | *'"account/read"'*) echo "{\"id\":$id,\"result\":{}}" ;;
+  *'"thread/start"'*) echo "{\"id\":$id,\"result\":{\"thread\":{\"id\":\"th\"}}}" ;;
+  *'"thread/resume"'*'"th"'*) echo "{\"id\":$id,\"result\":{\"thread\":{\"id\":\"th\"}}}" ;;
+  *'"turn/start"'*)
+    echo "{\"id\":$id,\"result\":{\"turn\":{\"id\":\"t\"}}}"
+    echo '{"method":"turn/started","params":{"threadId":"th","turn":{"id":"t"}}}'
+    echo '{"method":"item/agentMessage/delta","params":{"threadId":"th","itemId":"i","delta":"hello"}}'
+    echo '{"method":"turn/completed","params":{"threadId":"th","turn":{"id":"t","status":"completed"}}}'
+    ;;
+  esac
+done
+"#;
+
+#[tokio::test]
+async fn a_thread_of_codex_is_resumed_once_a_turn_has_ended_in_it() {
+    let profile = "[agents.codex]\nprotocol = \"codex\"\ncommand = \"sh\"\n";
+    let script = toml::Value::from(CODEX).to_string();
+    let server = Process::start(&format!("{profile}args = [\"-c\", {script}, \"codex\"]\n")).await;
+    let id = server.create("codex").await;
+    for (run, message) in [(1, None), (2, Some("m2")), (3, Some("m3"))] {
+        server
+            .until(&id, |event| event["type"] == "transport.started" && event["run"] == run)
+            .await;
+        if let Some(message) = message {
+            server.send(&id, message, "hi").await;
+            assert_eq!(said(&server.turn(&id, message).await).matches("hello").count(), run - 1);
+        }
+        server.stop_session(&id, json!({})).await;
+        server.look_until(&id, ends("stopped")).await;
+        server.post(&format!("/v1/sessions/{id}/resume"), json!({})).await.expect(202);
+    }
+    let events =
+        server.until(&id, |event| event["type"] == "transport.started" && event["run"] == 4).await;
+    let started = of_type(&events, "transport.started");
+    let contexts: Vec<_> = started.iter().map(|event| &event["data"]["context"]).collect();
+    // The first run had no turn, so that there was nothing to resume and nothing was lost.
+    assert_eq!(contexts, ["new", "new", "resumed", "resumed"]);
 }
 
 /// What a session of lines has printed, up to this line.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod attach;
+mod doctor;
 mod outbox;
 mod terminal;
 

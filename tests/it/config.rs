@@ -8,7 +8,7 @@ use crate::support::{Driven, SEAWALL, read_tests};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 /// Whether a reload puts a key into effect.
 #[derive(Clone, Copy, PartialEq)]
@@ -265,6 +265,41 @@ fn the_example_for_production_is_sound() {
     let [stdout, stderr] = [&out.stdout, &out.stderr].map(|text| String::from_utf8_lossy(text));
     assert_eq!(out.status.code(), Some(0), "{stderr}");
     assert!(stdout.contains("sound"), "{stdout}");
+}
+
+/// Each as it is, and with the keys that it proposes; but for files of secrets, which are not there.
+#[test]
+fn every_profile_that_comes_along_is_sound_and_says_how_to_install_it() {
+    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/agents.d");
+    let files: Vec<_> = fs::read_dir(profiles).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let words = text.to_lowercase();
+        for word in ["install", "log", "limit"] {
+            assert!(words.contains(word), "{name}: `{word}`");
+        }
+        let proposed = |line: &&str| {
+            let key = line.strip_prefix("# ").and_then(|line| line.split_once(" = "));
+            key.is_some_and(|(key, _)| !key.contains(' ') && key != "env_file")
+        };
+        let proposed = text.lines().filter(proposed).map(|line| &line[2..]).collect::<Vec<_>>();
+        for text in [text.clone(), format!("{text}\n{}\n", proposed.join("\n"))] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("agents.d")).unwrap();
+            fs::write(folder.path().join("agents.d/one.toml"), text).unwrap();
+            let path = folder.path().join("seawall.toml");
+            fs::write(&path, "include = [\"agents.d/*.toml\"]\n").unwrap();
+            let mut command = Command::new(SEAWALL);
+            let out =
+                command.args(["check-config", "--print", "--config"]).arg(path).output().unwrap();
+            let [stdout, stderr] =
+                [&out.stdout, &out.stderr].map(|text| String::from_utf8_lossy(text));
+            assert_eq!(out.status.code(), Some(0), "{name}: {stderr}");
+            assert!(stdout.contains(&format!("[agents.{name}]")), "{name}: {stdout}");
+        }
+    }
 }
 
 const TLS: [&str; 2] = ["server.tls_cert", "server.tls_key"];

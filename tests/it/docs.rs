@@ -1,5 +1,6 @@
 //! The operator's pages say what is so: they are made from, or held against, what they describe.
 
+mod agents;
 mod configure;
 mod proxies;
 

@@ -75,7 +75,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
         "cli",
         &[
             "domain", "wire", "clock", "fault", "agent", "config", "logging", "process", "store",
-            "client", "server",
+            "session", "client", "server",
         ],
     ),
 ];

@@ -11,7 +11,7 @@ use agent_client_protocol_schema::{
     v1::{
         AGENT_METHOD_NAMES as METHODS, AuthMethod, ClientCapabilities, Implementation,
         InitializeRequest, InitializeResponse, LoadSessionRequest, NewSessionRequest,
-        NewSessionResponse, PromptCapabilities, ResumeSessionRequest,
+        NewSessionResponse, ResumeSessionRequest,
     },
 };
 use serde::Deserialize;
@@ -47,7 +47,7 @@ enum Step {
 #[derive(Debug)]
 pub(super) enum Progress {
     Waiting(Handshake),
-    Done { session_id: String, context: AgentContext, takes: PromptCapabilities },
+    Done { session_id: String, context: AgentContext, agent: Box<InitializeResponse> },
     Failed { code: TransportFault, detail: String },
 }
 
@@ -66,9 +66,22 @@ impl Handshake {
         id.as_i64() == Some(self.awaited)
     }
 
-    /// Whether updates of this session are the past being repeated, which the log already has.
-    pub(super) fn is_replay_of(&self, session: &str) -> bool {
-        matches!(&self.step, Step::Load { session_id, .. } if session_id == session)
+    /// Whether updates of this session may be the past being repeated, which the log already has. Agents that resume
+    /// should not repeat it, and some do.
+    pub(super) fn may_replay(&self, session: &str) -> bool {
+        match &self.step {
+            Step::Resume { session_id, .. } | Step::Load { session_id, .. } => {
+                session_id == session
+            }
+            Step::Initialize | Step::New { .. } => false,
+        }
+    }
+
+    /// Whether the response that opens a session tells of it more than that it is open: its modes, its options.
+    pub(super) fn says_more(&self, result: &Value) -> bool {
+        let told = |(key, value): (&String, &Value)| key != "sessionId" && !value.is_null();
+        !matches!(self.step, Step::Initialize)
+            && result.as_object().is_some_and(|fields| fields.iter().any(told))
     }
 
     pub(super) fn response(
@@ -78,27 +91,36 @@ impl Handshake {
         caller: &mut Caller,
         out: &mut Output,
     ) -> Progress {
+        let outcome = match (&self.step, outcome) {
+            (
+                Step::Resume { agent, .. } | Step::Load { agent, .. } | Step::New { agent, .. },
+                Err(error),
+            ) if error.code == AUTH_REQUIRED => return auth_required(&error, &agent.auth_methods),
+            (_, outcome) => outcome,
+        };
         match self.step {
             Step::Initialize => match read_agent(outcome) {
                 Ok(agent) => open(agent, options, caller, out),
                 Err(failed) => failed,
             },
-            Step::Resume { session_id, agent } | Step::Load { session_id, agent } => {
-                match outcome {
-                    Ok(_) => done(session_id, AgentContext::Resumed, &agent),
-                    Err(error) if error.code == AUTH_REQUIRED => {
-                        auth_required(&error, &agent.auth_methods)
-                    }
-                    Err(_) => new_session(AgentContext::Lost, agent, options, caller, out),
+            Step::Resume { session_id, agent } => match outcome {
+                Ok(_) => resumed(session_id, agent),
+                // Only what an agent has in memory it may resume; what it wrote down, load.
+                Err(_) if agent.agent_capabilities.load_session => {
+                    load(session_id, agent, options, caller, out)
                 }
-            }
+                Err(_) => new_session(AgentContext::Lost, agent, options, caller, out),
+            },
+            Step::Load { session_id, agent } => match outcome {
+                Ok(_) => resumed(session_id, agent),
+                Err(_) => new_session(AgentContext::Lost, agent, options, caller, out),
+            },
             Step::New { context, agent } => match outcome.map(NewSessionResponse::deserialize) {
-                Ok(Ok(response)) => done(response.session_id.0.to_string(), context, &agent),
+                Ok(Ok(response)) => {
+                    Progress::Done { session_id: response.session_id.0.to_string(), context, agent }
+                }
                 Ok(Err(error)) => {
                     failed(format!("the answer to session/new cannot be read: {error}"))
-                }
-                Err(error) if error.code == AUTH_REQUIRED => {
-                    auth_required(&error, &agent.auth_methods)
                 }
                 Err(error) => failed(format!("the agent refused session/new: {error}")),
             },
@@ -137,12 +159,22 @@ fn open(
         let awaited = caller.call(METHODS.session_resume, request, out);
         Progress::Waiting(Handshake { awaited, step: Step::Resume { session_id, agent } })
     } else if capabilities.load_session {
-        let request = LoadSessionRequest::new(session_id.clone(), &options.cwd);
-        let awaited = caller.call(METHODS.session_load, request, out);
-        Progress::Waiting(Handshake { awaited, step: Step::Load { session_id, agent } })
+        load(session_id, agent, options, caller, out)
     } else {
         new_session(AgentContext::Lost, agent, options, caller, out)
     }
+}
+
+fn load(
+    session_id: String,
+    agent: Box<InitializeResponse>,
+    options: &CodecOptions,
+    caller: &mut Caller,
+    out: &mut Output,
+) -> Progress {
+    let request = LoadSessionRequest::new(session_id.clone(), &options.cwd);
+    let awaited = caller.call(METHODS.session_load, request, out);
+    Progress::Waiting(Handshake { awaited, step: Step::Load { session_id, agent } })
 }
 
 fn new_session(
@@ -156,9 +188,8 @@ fn new_session(
     Progress::Waiting(Handshake { awaited, step: Step::New { context, agent } })
 }
 
-fn done(session_id: String, context: AgentContext, agent: &InitializeResponse) -> Progress {
-    let takes = agent.agent_capabilities.prompt_capabilities.clone();
-    Progress::Done { session_id, context, takes }
+fn resumed(session_id: String, agent: Box<InitializeResponse>) -> Progress {
+    Progress::Done { session_id, context: AgentContext::Resumed, agent }
 }
 
 fn failed(detail: String) -> Progress {
@@ -166,17 +197,22 @@ fn failed(detail: String) -> Progress {
 }
 
 fn auth_required(error: &RpcError, methods: &[AuthMethod]) -> Progress {
-    let ways: Vec<_> =
-        methods.iter().map(|method| format!("{} ({})", method.name(), method.id())).collect();
+    Progress::Failed { code: TransportFault::AuthRequired, detail: login_detail(error, methods) }
+}
+
+/// What to do about an agent that wants a login, in a sentence that names its ways.
+pub(super) fn login_detail(error: &RpcError, methods: &[AuthMethod]) -> String {
+    let way = |method: &AuthMethod| match method.description() {
+        Some(description) => format!("{} ({}): {description}", method.name(), method.id()),
+        None => format!("{} ({})", method.name(), method.id()),
+    };
+    let ways: Vec<_> = methods.iter().map(way).collect();
     let ways = match ways.is_empty() {
         true => "it names no way to do so".to_owned(),
         false => format!("its ways: {}", ways.join(", ")),
     };
-    Progress::Failed {
-        code: TransportFault::AuthRequired,
-        detail: format!(
-            "the agent wants to be logged in: {error}; {ways}; log in with the agent's own command as the \
-             account it runs as, then resume the session"
-        ),
-    }
+    format!(
+        "the agent wants to be logged in: {error}; {ways}; log in with the agent's own command as the account it \
+         runs as, then resume the session"
+    )
 }

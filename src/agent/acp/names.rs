@@ -22,7 +22,7 @@ fn tool_content(content: &mut Object) {
     within(content, "content", content_block);
 }
 
-pub(super) fn content_block(block: &mut Object) {
+pub(in crate::agent) fn content_block(block: &mut Object) {
     rename(block, &[("mimeType", "mime_type")]);
     within(block, "resource", |resource| rename(resource, &[("mimeType", "mime_type")]));
     within(block, "annotations", |notes| rename(notes, &[("lastModified", "last_modified")]));

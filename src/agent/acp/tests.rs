@@ -20,7 +20,7 @@ impl Probe {
     fn started(resume: Option<&str>) -> Self {
         let cwd = "/project".to_owned();
         let resume = resume.map(str::to_owned);
-        let mut codec = Acp::new(CodecOptions { cwd, resume, escape_newlines: false });
+        let mut codec = Acp::new(CodecOptions { cwd, resume, ..CodecOptions::default() });
         let mut out = Output::default();
         codec.start(&mut out);
         Self { codec, out }

@@ -17,6 +17,22 @@ pub(super) fn session_update(mut message: Value) -> AgentEvent {
     }
 }
 
+/// Whether an update tells of something that was said or done, and not of how the session stands.
+pub(super) fn is_history(message: &Value) -> bool {
+    let kind = message.pointer("/params/update/sessionUpdate").and_then(Value::as_str);
+    matches!(
+        kind,
+        Some(
+            "user_message_chunk"
+                | "agent_message_chunk"
+                | "agent_thought_chunk"
+                | "tool_call"
+                | "tool_call_update"
+                | "plan"
+        )
+    )
+}
+
 /// Takes `update` apart only where it returns an event.
 fn map(update: &mut Map<String, Value>) -> Option<AgentEvent> {
     let kind = update.get("sessionUpdate")?.as_str()?;
@@ -79,10 +95,14 @@ impl TurnEnd {
     /// `max_turn_requests` is told as `max_tokens`, which is what it means to a person: a limit cut the turn. A
     /// reason that a later ACP adds is an end that the agent chose. A refused prompt is a turn that ended in `error`,
     /// since it had begun when it was handed over, and the response says why.
-    pub(super) fn of(outcome: Result<&Value, RpcError>) -> Self {
+    /// `cancelled`: we asked for the end, which some agents tell as an error.
+    pub(super) fn of(outcome: Result<&Value, RpcError>, cancelled: bool) -> Self {
         let (stop_reason, keep_raw) = match &outcome {
             Err(error) if error.code == super::rpc::REQUEST_CANCELLED => {
                 (StopReason::Cancelled, false)
+            }
+            Err(error) if cancelled && error.code != super::rpc::AUTH_REQUIRED => {
+                (StopReason::Cancelled, true)
             }
             Err(_) => (StopReason::Error, true),
             Ok(result) => match result.get("stopReason").and_then(Value::as_str) {
@@ -219,15 +239,18 @@ mod tests {
             ("a_later_one", StopReason::EndTurn, true),
         ] {
             let result = json!({"stopReason": reason, "usage": null});
-            assert_eq!(TurnEnd::of(Ok(&result)), TurnEnd { stop_reason, usage: None, keep_raw });
+            assert_eq!(
+                TurnEnd::of(Ok(&result), false),
+                TurnEnd { stop_reason, usage: None, keep_raw }
+            );
         }
-        assert_eq!(TurnEnd::of(Ok(&Value::Null)).stop_reason, StopReason::Error);
+        assert_eq!(TurnEnd::of(Ok(&Value::Null), false).stop_reason, StopReason::Error);
     }
 
     #[test]
     fn usage_is_kept() {
         let result = json!({"stopReason": "end_turn", "usage": {"inputTokens": 5, "more": 1}});
-        let usage = TurnEnd::of(Ok(&result)).usage;
+        let usage = TurnEnd::of(Ok(&result), false).usage;
         assert_eq!(usage, Some(json!({"input_tokens": 5, "more": 1})));
     }
 

@@ -183,6 +183,32 @@ fn a_childs_marker_and_folder_are_the_sessions() {
 }
 
 #[test]
+fn a_protocol_adds_its_arguments_behind_the_profiles_own() {
+    let store = StoreId::from_uuid(uuid::Uuid::nil());
+    let arguments = |protocol| {
+        let agent = Agent { protocol, args: vec!["-c".into(), "a=1".into()], ..agent() };
+        let cwd = own_directory(&agent).into_os_string().into_string().unwrap();
+        let session = Session { cwd, ..session(&[]) };
+        child_spec(&agent, &session, store).unwrap().args
+    };
+    assert_eq!(arguments(Protocol::Acp), ["-c", "a=1"]);
+    assert_eq!(arguments(Protocol::Codex), ["-c", "a=1", "app-server"]);
+}
+
+#[test]
+fn what_an_agent_writes_down_only_with_its_first_turn_is_resumed_after_that() {
+    let resume = |protocol, has_context| {
+        let agent = Agent { protocol, ..agent() };
+        let agent_session_id = Some("s".to_owned());
+        let session = Session { agent_session_id, has_context, ..session(&[]) };
+        codec_options(&agent, &session).resume
+    };
+    assert_eq!(resume(Protocol::Codex, false), None);
+    assert_eq!(resume(Protocol::Codex, true).as_deref(), Some("s"));
+    assert_eq!(resume(Protocol::Acp, false).as_deref(), Some("s"));
+}
+
+#[test]
 fn a_folder_is_judged_again_by_where_it_leads_when_a_child_starts() {
     let folders = Folders::make();
     let agent = folders.agent();

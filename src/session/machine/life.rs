@@ -86,12 +86,19 @@ impl Machine {
         agent_session_id: Option<String>,
         context: AgentContext,
     ) {
-        if !matches!(self.child, Child::Starting { .. }) {
+        let was_starting = matches!(self.child, Child::Starting { .. });
+        // It may go on in another session of its own, and says so.
+        let is_another =
+            self.child == Child::Up && self.session.agent_session_id != agent_session_id;
+        if !was_starting && !is_another {
             return;
         }
         self.child = Child::Up;
         let pid = self.this_run.pid;
         self.emit(step, Body::TransportStarted { pid, agent_session_id, context });
+        if !was_starting {
+            return;
+        }
         if self.ending.is_none() && self.transit(step, State::Active, None) {
             // The detach timeout goes on where it stood; the short timers begin anew.
             self.watch.detach_at = None;
@@ -122,7 +129,8 @@ impl Machine {
         code: TransportFault,
         detail: String,
     ) {
-        if self.child != Child::Up && code != TransportFault::Protocol {
+        let may_be_retried = matches!(code, TransportFault::Protocol | TransportFault::Resume);
+        if self.child != Child::Up && !may_be_retried {
             return self.start_failed(step, code, detail);
         }
         self.emit(step, Body::TransportFailed { code, detail });

@@ -24,11 +24,12 @@ fn carry_out(codec: &mut dyn Codec, byte: u8, line: &[u8], out: &mut Output) {
 
 fuzz_target!(|input: (u8, bool, bool, &[u8])| {
     let (first, escape_newlines, resumes, bytes) = input;
-    for protocol in [Protocol::Lines, Protocol::Acp] {
+    for protocol in [Protocol::Lines, Protocol::Acp, Protocol::StreamJson, Protocol::Codex] {
         let options = CodecOptions {
             cwd: "/".into(),
             resume: resumes.then(|| "s1".into()),
             escape_newlines,
+            ..CodecOptions::default()
         };
         let (mut codec, mut out) = (protocol.codec(options), Output::default());
         codec.start(&mut out);

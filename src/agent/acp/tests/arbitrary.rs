@@ -1,15 +1,11 @@
 //! No input, however broken, makes the codec panic, write half a line or lose count of its turns.
 
 use super::*;
+use crate::agent::recording;
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 const TRANSCRIPT: &str =
     include_str!("../../../../tests/data/agents/acp-sdk-example-0.5.1-turns.jsonl");
-
-fn agent_lines() -> Vec<String> {
-    let steps = recorded::steps(TRANSCRIPT);
-    steps.into_iter().filter(|(is_ours, _)| !is_ours).map(|(_, line)| line).collect()
-}
 
 /// JSON that looks like the protocol's: its own words in any shape.
 fn json_like() -> impl Strategy<Value = Value> {
@@ -117,7 +113,7 @@ proptest! {
     fn a_broken_conversation_is_survived(
         changes in vec((any::<Index>(), any::<Index>(), any::<u8>(), 0..4), 1..12),
     ) {
-        let mut lines: Vec<Vec<u8>> = agent_lines().into_iter().map(Into::into).collect();
+        let mut lines: Vec<Vec<u8>> = recording::agent_lines(TRANSCRIPT).into_iter().map(Into::into).collect();
         for (line, other, byte, change) in changes {
             let (line, other) = (line.index(lines.len()), other.index(lines.len()));
             match change {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn initialized(capabilities: Value) -> Value {
-    let methods = json!([{"id": "login", "name": "Log in"}]);
+    let methods = json!([{"id": "login", "name": "Log in", "description": "run `agent login`"}]);
     let result =
         json!({"protocolVersion": 1, "agentCapabilities": capabilities, "authMethods": methods});
     json!({"jsonrpc": "2.0", "id": 1, "result": result})
@@ -49,8 +49,22 @@ fn a_new_session_is_made_in_the_sessions_directory() {
             "cwd": "/project", "mcpServers": []
         }})]
     );
-    probe.hear(json!({"id": 2, "result": {"sessionId": "s-1", "modes": "odd"}}));
+    probe.hear(json!({"id": 2, "result": {"sessionId": "s-1", "modes": null}}));
     assert_eq!(probe.said(), [ready("s-1", AgentContext::New)]);
+}
+
+#[test]
+fn the_modes_and_options_of_a_session_are_kept_as_they_came() {
+    for (resume, opened) in [
+        (None, json!({"sessionId": "s-1", "modes": {"currentModeId": "plan"}})),
+        (Some("s-1"), json!({"configOptions": [{"id": "model"}]})),
+    ] {
+        let mut probe = Probe::started(resume);
+        let response = json!({"id": 2, "result": opened});
+        probe.hear(initialized(json!({"loadSession": true}))).hear(response.clone());
+        let context = if resume.is_some() { AgentContext::Resumed } else { AgentContext::New };
+        assert_eq!(probe.said(), [AgentEvent::Raw(response), ready("s-1", context)]);
+    }
 }
 
 #[test]
@@ -78,6 +92,41 @@ fn what_a_load_replays_is_not_said_again() {
 }
 
 #[test]
+fn an_agent_that_resumes_and_yet_repeats_the_past_is_not_heard_twice() {
+    let mut probe = Probe::started(Some("s-1"));
+    probe.hear(initialized(json!({"sessionCapabilities": {"resume": {}}})));
+    probe.hear(chunk("old"));
+    assert_eq!(probe.said(), []);
+    probe.hear(json!({"id": 2, "result": {}})).hear(chunk("new"));
+    assert_eq!(probe.said()[1], AgentEvent::Message { delta: "new".to_owned() });
+}
+
+#[test]
+fn how_a_session_stands_is_kept_while_it_is_loaded_and_its_past_is_not() {
+    let mut probe = Probe::started(Some("s-1"));
+    probe.hear(initialized(json!({"loadSession": true})));
+    let text = json!({"type": "text", "text": "x"});
+    for past in [
+        json!({"sessionUpdate": "user_message_chunk", "content": text}),
+        json!({"sessionUpdate": "agent_thought_chunk", "content": text}),
+        json!({"sessionUpdate": "tool_call", "toolCallId": "c"}),
+        json!({"sessionUpdate": "tool_call_update", "toolCallId": "c"}),
+    ] {
+        probe.hear(update(past));
+        assert_eq!(probe.said(), []);
+    }
+    for state in [
+        json!({"sessionUpdate": "current_mode_update", "currentModeId": "plan"}),
+        json!({"sessionUpdate": "config_option_update", "configOptions": []}),
+        json!({"sessionUpdate": "usage_update", "used": 1, "size": 2}),
+        json!({"sessionUpdate": "available_commands_update", "availableCommands": []}),
+    ] {
+        probe.hear(update(state.clone()));
+        assert_eq!(probe.said(), [AgentEvent::Raw(update(state))]);
+    }
+}
+
+#[test]
 fn an_agent_that_cannot_resume_has_lost_its_context() {
     let mut probe = Probe::started(Some("s-0"));
     probe.hear(initialized(json!({})));
@@ -100,13 +149,23 @@ fn a_failed_resume_or_load_begins_anew_and_says_lost() {
 }
 
 #[test]
+fn what_cannot_be_resumed_may_still_be_loaded() {
+    let mut probe = Probe::started(Some("s-1"));
+    let both = json!({"loadSession": true, "sessionCapabilities": {"resume": {}}});
+    probe.hear(initialized(both)).hear(error(2, -32002));
+    assert_eq!(methods(&mut probe), ["initialize", "session/resume", "session/load"]);
+    probe.hear(chunk("old")).hear(json!({"id": 3, "result": null}));
+    assert_eq!(probe.said(), [ready("s-1", AgentContext::Resumed)]);
+}
+
+#[test]
 fn an_agent_that_wants_a_login_is_named_with_its_ways() {
     for resume in [None, Some("s-0")] {
         let mut probe = Probe::started(resume);
         probe.hear(initialized(json!({"loadSession": true}))).hear(error(2, -32000));
         let (code, detail) = failure(&mut probe);
         assert_eq!(code, TransportFault::AuthRequired);
-        assert!(detail.contains("Log in (login)"), "{detail}");
+        assert!(detail.contains("Log in (login): run `agent login`"), "{detail}");
     }
     let mut probe = Probe::started(None);
     probe.hear(error(1, -32000));

@@ -2,48 +2,30 @@
 //! events must be those of the list beside the recording.
 
 use super::*;
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct Step {
-    dir: Direction,
-    line: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Direction {
-    /// From the agent.
-    In,
-    /// From us.
-    Out,
-}
-
-/// Both sides of a conversation. The recordings hold a placeholder in place of our version.
-pub(super) fn steps(recording: &str) -> Vec<(bool, String)> {
-    let recording = recording.replace("SEAWALL_VERSION", env!("CARGO_PKG_VERSION"));
-    let steps = recording.lines().map(|line| serde_json::from_str(line).unwrap());
-    steps.map(|Step { dir, line }| (matches!(dir, Direction::Out), line)).collect()
-}
+use crate::agent::recording::{self, Step};
 
 /// Replays a recording. Lines of ours that do not follow from the agent's are what somebody did: the call that
 /// leads to such a line is made when it is due.
 fn replay(recording: &str) -> Vec<Value> {
-    let mut probe = Probe::started(None);
+    let resume = recording::resumed(recording, "/params/sessionId");
+    let mut probe = Probe::started(resume.as_deref());
     let mut written = std::collections::VecDeque::from(probe.written());
     let mut prompts = 0;
-    for (is_ours, line) in steps(recording) {
-        if !is_ours {
-            probe.hear_line(line.as_bytes(), false);
-            written.extend(probe.written());
-            continue;
+    for step in recording::steps(recording) {
+        match step {
+            Step::Theirs(line) => {
+                probe.hear_line(line.as_bytes(), false);
+                written.extend(probe.written());
+            }
+            Step::Ours(line) => {
+                let expected: Value = serde_json::from_str(&line).unwrap();
+                if written.is_empty() {
+                    act(&mut probe, &expected, &mut prompts);
+                    written.extend(probe.written());
+                }
+                assert_eq!(written.pop_front(), Some(expected));
+            }
         }
-        let expected: Value = serde_json::from_str(&line).unwrap();
-        if written.is_empty() {
-            act(&mut probe, &expected, &mut prompts);
-            written.extend(probe.written());
-        }
-        assert_eq!(written.pop_front(), Some(expected));
     }
     assert_eq!(written, [] as [Value; 0], "written but not recorded");
     probe.said().iter().map(|event| serde_json::to_value(event).unwrap()).collect()
@@ -71,27 +53,13 @@ fn act(probe: &mut Probe, line: &Value, prompts: &mut u64) {
 }
 
 fn check(recording: &str, expected: &str) {
-    let events = replay(recording);
-    let shown: Vec<_> = events.iter().map(Value::to_string).collect();
-    let expected: Vec<Value> =
-        expected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(events, expected, "the events were:\n{}\n", shown.join("\n"));
+    recording::compare(&replay(recording), expected);
 }
 
-macro_rules! recorded {
-    ($($test:ident: $name:literal,)*) => {$(
-        #[test]
-        fn $test() {
-            check(
-                include_str!(concat!("../../../../tests/data/agents/", $name, ".jsonl")),
-                include_str!(concat!("../../../../tests/data/agents/", $name, ".events.jsonl")),
-            );
-        }
-    )*};
-}
-
-recorded! {
+recording::recorded! {
     two_turns_with_tools_and_permissions: "acp-sdk-example-0.5.1-turns",
     a_turn_cancelled_in_its_midst_and_one_at_a_permission: "acp-sdk-example-0.5.1-cancel",
     a_prompt_that_fails_in_the_agent: "acp-sdk-example-0.5.1-error",
+    tools_allowed_and_rejected_and_a_turn_cancelled: "claude-agent-acp-0.49.0-turns",
+    a_session_resumed_by_another_process: "claude-agent-acp-0.49.0-resume",
 }

@@ -47,6 +47,53 @@ fn a_prompt_that_the_agent_fails_ends_its_turn_and_says_why() {
 }
 
 #[test]
+fn an_agent_that_finds_out_in_a_turn_that_nobody_is_logged_in_is_started_anew() {
+    let mut probe = Probe::started(None);
+    let methods = json!([{"id": "login", "name": "Log in"}]);
+    probe.hear(json!({"id": 1, "result": {"protocolVersion": 1, "authMethods": methods}}));
+    probe.hear(json!({"id": 2, "result": {"sessionId": "s-1"}}));
+    probe.prompt("m-1", "hi");
+    probe.said();
+    let response = json!({"id": 3, "error": {"code": -32000, "message": "log in"}});
+    probe.hear(response.clone());
+    let said = probe.said();
+    assert_eq!(said[..2], [AgentEvent::Raw(response), ended("m-1", StopReason::Error)]);
+    let AgentEvent::Failed { code: TransportFault::AuthRequired, detail } = &said[2] else {
+        panic!("not told: {said:?}")
+    };
+    assert!(detail.contains("Log in (login)"), "{detail}");
+    probe.prompt("m-2", "hi");
+    assert!(matches!(probe.said()[..], [AgentEvent::Rejected { .. }]));
+}
+
+#[test]
+fn a_late_answer_to_a_cancelled_prompt_does_not_end_the_next_turn() {
+    let mut probe = Probe::prompted();
+    probe.codec.cancel(&mut probe.out);
+    let answer = |id: u64| json!({"id": id, "result": {"stopReason": "cancelled"}});
+    probe.hear(answer(3));
+    assert_eq!(probe.said(), [ended("m-1", StopReason::Cancelled)]);
+    probe.prompt("m-2", "go on");
+    probe.said();
+    let late = json!({"id": 3, "error": {"code": -32800, "message": "cancelled"}});
+    for late in [answer(3), late] {
+        probe.hear(late.clone());
+        assert_eq!(probe.said(), [AgentEvent::Raw(late)]);
+    }
+    probe.hear(json!({"id": 4, "result": {"stopReason": "end_turn"}}));
+    assert_eq!(probe.said(), [ended("m-2", StopReason::EndTurn)]);
+}
+
+#[test]
+fn an_agent_that_fails_the_prompt_it_was_told_to_leave_off_has_cancelled_it() {
+    let mut probe = Probe::prompted();
+    probe.codec.cancel(&mut probe.out);
+    let response = json!({"id": 3, "error": {"code": -32603, "message": "aborted"}});
+    probe.hear(response.clone());
+    assert_eq!(probe.said(), [AgentEvent::Raw(response), ended("m-1", StopReason::Cancelled)]);
+}
+
+#[test]
 fn a_prompt_that_the_agent_cannot_take_is_rejected_and_nothing_is_written() {
     let mut probe = Probe::open();
     let (data, mime_type) = ("AA==".to_owned(), "image/png".to_owned());

@@ -126,9 +126,13 @@ fn a_key_of_a_later_version_is_refused_as_such() {
             &format!("seawall.toml:1: {key}: this version does not have this key yet; remove it"),
         );
     }
+}
+
+#[test]
+fn what_the_server_says_to_an_agent_its_profile_may_not() {
     check(
-        "agents.demo.protocol = \"codex\"",
-        "seawall.toml:1: agents.demo.protocol: this version does not have \"codex\" yet; one of \"lines\", \"acp\"",
+        "[agents.claude]\nprotocol = \"stream-json\"\ncommand = \"claude\"\nargs = [\"--model=opus\", \"--resume=x\"]",
+        "seawall.toml:4: agents.claude.args: --resume=x is for the server to say; remove it",
     );
 }
 

@@ -1,9 +1,12 @@
 //! From CREATED to ENDED and to the next life: starting, failing to start, resuming, the server's shutdown.
 
 use super::script::{Script, lines, policy, secs};
-use crate::domain::{
-    State,
-    event::{StopReason, TransportFault},
+use crate::{
+    agent::AgentEvent,
+    domain::{
+        State,
+        event::{AgentContext, StopReason, TransportFault},
+    },
 };
 
 #[test]
@@ -53,6 +56,30 @@ fn a_transport_that_fails_in_the_handshake_is_restarted() {
         .after(secs(60))
         .dies(9)
         .then("exited by signal 9; restarting 1; STARTING");
+}
+
+#[test]
+fn an_agent_that_has_forgotten_its_session_is_restarted_and_begins_another() {
+    let script = Script::running("m1").turn_ends(StopReason::EndTurn).dies(9).after(secs(1));
+    let session = script.machine.session();
+    assert_eq!((session.agent_session_id.as_deref(), session.has_context), (Some("theirs"), true));
+    let script = script.spawned().quiet().fails(TransportFault::Resume);
+    let script = script.then("!SIGKILL; transport failed resume").exits(1);
+    let session = script.machine.session();
+    assert_eq!((&session.agent_session_id, session.lost), (&None, true));
+    let script = script.then("exited 1; restarting 2; STARTING").after(secs(1)).spawned().ready();
+    assert!(!script.machine.session().lost);
+}
+
+#[test]
+fn an_agent_that_goes_on_in_another_session_of_its_own_says_so_once() {
+    let another = |agent_session_id: &str| AgentEvent::Ready {
+        agent_session_id: Some(agent_session_id.into()),
+        context: AgentContext::New,
+    };
+    let script = Script::running("m1").quiet().says(another("another")).then("started new");
+    let script = script.says(another("another")).then("").is(State::Active);
+    assert_eq!(script.machine.session().agent_session_id.as_deref(), Some("another"));
 }
 
 #[test]
