@@ -5,6 +5,7 @@ mod ask;
 mod death;
 mod interrupt;
 mod life;
+mod quiet;
 mod requests;
 mod step;
 mod turn;
@@ -26,6 +27,7 @@ use crate::{
     store::{Appended, StoreError},
     supervise::restart::{RestartHistory, RestartPolicy},
 };
+use quiet::Quiet;
 use std::{collections::VecDeque, time::Duration};
 use step::Stepping;
 
@@ -42,6 +44,10 @@ pub struct Policy {
     pub suspend_grace: Duration,
     pub permission_timeout: Duration,
     pub interrupt_step: Duration,
+    /// An agent with a turn that says nothing for so long is told of; None: it may.
+    pub inactivity: Option<Duration>,
+    /// Its turn is interrupted then.
+    pub inactivity_interrupt: bool,
     pub restarts: RestartPolicy,
     pub restart: crate::config::Restart,
     /// The agent acknowledges messages by turns, and has a cancel of its own.
@@ -127,6 +133,7 @@ pub struct Machine {
     /// Start another run after the end.
     resume_after_end: bool,
     watch: Watched,
+    quiet: Quiet,
     restarts: RestartHistory,
     /// A source of jitter that needs no clock and no I/O: the number of draws so far, mixed.
     jitter: u64,
@@ -252,6 +259,7 @@ impl Machine {
             leaving: None,
             resume_after_end: false,
             watch: Watched::default(),
+            quiet: Quiet::default(),
             restarts,
             jitter,
             requests: Vec::new(),
@@ -268,11 +276,12 @@ impl Machine {
         self.stats
     }
 
-    /// Other limits from now on; times that run already end when they were to. How a child is spoken to does not change
-    /// under it.
+    /// Other limits from now on; times that run already end when they were to, but for those of an agent that is quiet.
+    /// How a child is spoken to does not change under it.
     pub fn set_policy(&mut self, policy: Policy) {
         self.restarts.set_policy(policy.restarts);
         self.policy = Policy { has_turns: self.policy.has_turns, ..policy };
+        self.look_again();
     }
 
     /// Of the child that is started now.
@@ -303,6 +312,7 @@ impl Machine {
         }
         self.dispatch_next(&mut step);
         self.leave_when_idle(&mut step);
+        self.settle_quiet(now);
         step.step
     }
 
@@ -369,7 +379,7 @@ impl Machine {
         let leaving = self.leaving.as_ref().filter(|_| is_free_to_go).map(|leaving| leaving.until);
         let requests = self.session.permissions.iter().map(|open| open.expires_at);
         let questions = self.session.questions.iter().map(|open| open.expires_at);
-        [child, ending, interrupt, leaving, self.watched_deadline()]
+        [child, ending, interrupt, leaving, self.watched_deadline(), self.quiet_deadline()]
             .into_iter()
             .flatten()
             .chain(requests)
@@ -382,6 +392,7 @@ impl Machine {
         self.tick_ending(step);
         self.tick_interrupt(step);
         self.tick_watched(step);
+        self.tick_quiet(step);
         self.expire_requests(step);
     }
 

@@ -235,6 +235,8 @@ fn policy(protocol: Protocol) -> Policy {
         suspend_grace: long,
         permission_timeout: long,
         interrupt_step: long,
+        inactivity: Some(long),
+        inactivity_interrupt: false,
         restarts,
         restart: Restart::OnFailure,
         has_turns: protocol.has_turns(),

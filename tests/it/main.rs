@@ -17,6 +17,7 @@ mod detach;
 mod docs;
 mod hanging;
 mod house;
+mod inactivity;
 mod instructions;
 mod logs;
 mod lost_replies;

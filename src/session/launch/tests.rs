@@ -21,6 +21,8 @@ fn agent() -> Agent {
         resume_on_start: false,
         permission_timeout: None,
         escape_newlines: false,
+        inactivity: None,
+        inactivity_interrupt: false,
         max_line_bytes: 1000,
     }
 }

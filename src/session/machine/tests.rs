@@ -10,6 +10,7 @@ mod kills;
 mod laws;
 mod life;
 mod own;
+mod quiet;
 mod script;
 mod stops;
 mod store;

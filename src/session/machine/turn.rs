@@ -22,6 +22,7 @@ impl Machine {
                 self.exit_without_child(step);
             }
             Happened::Said { events, ack: _ } => {
+                self.heard(step.now);
                 for event in events {
                     self.said(step, event);
                 }

@@ -34,6 +34,7 @@ enum Op {
     Leave(Duration),
     Crash,
     ActorDies,
+    Reload(Policy),
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ enum Does {
     TurnEnds,
     Rejects,
     Says(bool),
+    Babbles,
     AsksPermission,
     AsksQuestion,
     TakesBack(u64),
@@ -103,6 +105,7 @@ fn any_deed() -> impl Strategy<Value = Does> {
         5 => Just(Does::TurnEnds),
         1 => Just(Does::Rejects),
         3 => any::<bool>().prop_map(Does::Says),
+        1 => Just(Does::Babbles),
         2 => Just(Does::AsksPermission),
         1 => Just(Does::AsksQuestion),
         1 => (0u64..6).prop_map(Does::TakesBack),
@@ -128,16 +131,21 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => any_wait().prop_map(Op::Leave),
         1 => Just(Op::Crash),
         1 => Just(Op::ActorDies),
+        1 => any_policy().prop_map(Op::Reload),
     ]
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
     let restart =
         prop_oneof![Just(Restart::OnFailure), Just(Restart::Always), Just(Restart::Never)];
-    (any::<bool>(), restart).prop_map(|(has_turns, restart)| {
-        let policy = if has_turns { policy() } else { lines() };
-        Policy { restart, max_queued_messages: 5, ..policy }
-    })
+    let inactivity = prop_oneof![Just(None), any_wait().prop_map(Some)];
+    (any::<bool>(), restart, inactivity, any::<bool>()).prop_map(
+        |(has_turns, restart, inactivity, inactivity_interrupt)| {
+            let policy = if has_turns { policy() } else { lines() };
+            let policy = Policy { inactivity, inactivity_interrupt, ..policy };
+            Policy { restart, max_queued_messages: 5, ..policy }
+        },
+    )
 }
 
 impl Script {
@@ -160,6 +168,7 @@ impl Script {
             Op::Leave(grace) => return self.leave(grace),
             Op::Crash => return self.crash().begin(false),
             Op::ActorDies => self.actor_dies(),
+            Op::Reload(policy) => self.reload(policy),
         }
         self
     }
@@ -223,6 +232,7 @@ impl Script {
             },
             Does::Says(true) => self.delta("a"),
             Does::Says(false) => self.thought("b"),
+            Does::Babbles => self.babbles(),
             Does::AsksPermission => {
                 let option = PermissionOption {
                     option_id: "yes".into(),

@@ -14,7 +14,7 @@ use crate::{
     },
     session::{
         Refusal, Reply,
-        machine::{AcceptTicket, Effect, Input, Machine, Step, Ticket},
+        machine::{AcceptTicket, Effect, Input, Machine, Policy, Step, Ticket},
     },
     store::{Appended, MessageStatus, Receipt, StoreError},
 };
@@ -46,6 +46,7 @@ impl Script {
         self.unanswered.clear();
         self.prompts.clear();
         self.child = None;
+        self.is_silent = false;
         let first = Session::new(
             self.row.id,
             self.row.agent.clone(),
@@ -74,6 +75,13 @@ impl Script {
         self.machine = Machine::new(self.row.clone(), queued, self.policy.clone());
     }
 
+    /// The configuration is read again.
+    pub(super) fn reload(&mut self, policy: Policy) {
+        self.machine.set_policy(policy.clone());
+        // Of which kind the agent is, its child says.
+        self.policy = Policy { has_turns: self.policy.has_turns, ..policy };
+    }
+
     pub(super) fn step(&mut self, input: Input) {
         let step = self.machine.step(self.now, input);
         self.take(step);
@@ -90,6 +98,10 @@ impl Script {
         for draft in &step.drafts {
             self.told.push(told::draft(draft));
             self.laws.see(draft);
+            if matches!(draft.body, Body::AgentInactive { .. }) {
+                assert!(!self.is_silent, "inactive twice, and nothing between");
+                self.is_silent = true;
+            }
         }
         let session = self.machine.session();
         assert!(step.changed || before == *session, "a change without its row");
