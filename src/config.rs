@@ -195,6 +195,8 @@ pub struct Agent {
     pub inactivity: Option<Duration>,
     /// The turn is interrupted then.
     pub inactivity_interrupt: bool,
+    /// How long a session may be without work before its agent is stopped; None: for ever.
+    pub park_after: Option<Duration>,
     pub escape_newlines: bool,
     pub max_line_bytes: usize,
 }

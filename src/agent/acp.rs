@@ -145,10 +145,10 @@ impl Acp {
             Progress::Failed { code, detail } => {
                 out.events.push(AgentEvent::Failed { code, detail });
             }
-            Progress::Done { session_id, context, takes } => {
+            Progress::Done { session_id, context, takes, can_resume } => {
                 let agent_session_id = Some(session_id.clone());
                 self.phase = Phase::Open(Conversation { session_id, takes, prompt: None });
-                out.events.push(AgentEvent::Ready { agent_session_id, context });
+                out.events.push(AgentEvent::Ready { agent_session_id, context, can_resume });
             }
         }
     }

@@ -5,6 +5,7 @@ mod ask;
 mod death;
 mod interrupt;
 mod life;
+mod park;
 mod quiet;
 mod requests;
 mod step;
@@ -48,6 +49,8 @@ pub struct Policy {
     pub inactivity: Option<Duration>,
     /// Its turn is interrupted then.
     pub inactivity_interrupt: bool,
+    /// The child of a session without work is stopped after so long; None: never.
+    pub park_after: Option<Duration>,
     pub restarts: RestartPolicy,
     pub restart: crate::config::Restart,
     /// The agent acknowledges messages by turns, and has a cancel of its own.
@@ -130,7 +133,7 @@ pub struct Machine {
     ending: Option<Ending>,
     /// The server shuts down: no turn begins, and no run.
     leaving: Option<Leaving>,
-    /// Start another run after the end.
+    /// Start another run after the end of this one.
     resume_after_end: bool,
     watch: Watched,
     quiet: Quiet,
@@ -166,6 +169,8 @@ enum Child {
         deadline: Timestamp,
     },
     Up,
+    /// The last one was stopped for want of work; the session goes on without.
+    Parked,
 }
 
 #[derive(Debug)]
@@ -176,21 +181,18 @@ struct Interrupt {
     deadline: Timestamp,
 }
 
-/// The session is on its way to ENDED.
+/// The session is on its way to ENDED, or its child alone.
 #[derive(Debug)]
 enum Ending {
     /// CLOSING by the detach timeout, the child untouched until then; a watcher or a message saves it.
-    Grace {
-        until: Timestamp,
-    },
+    Grace { until: Timestamp },
     Ladder {
-        reason: EndReason,
+        /// None: the session stays, parked.
+        reason: Option<EndReason>,
         ladder: StopLadder,
     },
     /// The child was killed; its exit ends the session.
-    Killed {
-        reason: EndReason,
-    },
+    Killed { reason: EndReason },
 }
 
 #[derive(Debug)]
@@ -222,6 +224,8 @@ struct Run {
     dispatched: u32,
     /// For agents without turns: the message that is being written.
     writing: Option<MessageId>,
+    /// The agent can take up its conversation in another run.
+    can_resume: bool,
     /// We sent this child a signal: an exit with 0 is no completion.
     signalled: bool,
     /// It was SIGKILL: nothing is given to this child any more.
@@ -310,6 +314,7 @@ impl Machine {
             Input::Leave { grace } => self.leave(&mut step, grace),
             Input::Tick => self.tick(&mut step),
         }
+        self.unpark(&mut step);
         self.dispatch_next(&mut step);
         self.leave_when_idle(&mut step);
         self.settle_quiet(now);
@@ -320,9 +325,9 @@ impl Machine {
         run == self.session.run && matches!(self.child, Child::Starting { .. } | Child::Up)
     }
 
-    /// The ladder or a kill is under way, and there is no way back.
+    /// The ladder or a kill is under way to the end of the session, and there is no way back.
     fn is_stopping(&self) -> bool {
-        matches!(self.ending, Some(Ending::Ladder { .. } | Ending::Killed { .. }))
+        matches!(self.ending, Some(Ending::Ladder { reason: Some(_), .. } | Ending::Killed { .. }))
     }
 
     /// The child is on its way out, or was never let in.

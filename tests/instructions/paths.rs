@@ -237,6 +237,7 @@ fn policy(protocol: Protocol) -> Policy {
         interrupt_step: long,
         inactivity: Some(long),
         inactivity_interrupt: false,
+        park_after: Some(long),
         restarts,
         restart: Restart::OnFailure,
         has_turns: protocol.has_turns(),

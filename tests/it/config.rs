@@ -21,7 +21,7 @@ use Reload::{AtStart, Live};
 
 /// Each key with the test that sees it act, whether a reload does, and a value that it does not have in a test; several
 /// keys may share a test.
-const SEEN: [(&str, &str, Reload, &str); 60] = [
+const SEEN: [(&str, &str, Reload, &str); 61] = [
     ("include", "included_profiles_come_and_go_with_a_reload", Live, "[\"more.toml\"]"),
     (
         "server.listen",
@@ -194,6 +194,12 @@ const SEEN: [(&str, &str, Reload, &str); 60] = [
         "a_profile_may_have_an_agent_that_hangs_interrupted_and_what_waits_goes_on",
         Live,
         "true",
+    ),
+    (
+        "agents.park_after",
+        "an_agent_without_work_is_stopped_after_the_configured_time",
+        Live,
+        "\"7s\"",
     ),
     (
         "agents.escape_newlines",

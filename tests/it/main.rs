@@ -22,6 +22,7 @@ mod instructions;
 mod logs;
 mod lost_replies;
 mod memory;
+mod parking;
 mod permissions;
 mod process;
 mod proxy;

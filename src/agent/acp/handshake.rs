@@ -47,7 +47,7 @@ enum Step {
 #[derive(Debug)]
 pub(super) enum Progress {
     Waiting(Handshake),
-    Done { session_id: String, context: AgentContext, takes: PromptCapabilities },
+    Done { session_id: String, context: AgentContext, takes: PromptCapabilities, can_resume: bool },
     Failed { code: TransportFault, detail: String },
 }
 
@@ -157,8 +157,11 @@ fn new_session(
 }
 
 fn done(session_id: String, context: AgentContext, agent: &InitializeResponse) -> Progress {
-    let takes = agent.agent_capabilities.prompt_capabilities.clone();
-    Progress::Done { session_id, context, takes }
+    let capabilities = &agent.agent_capabilities;
+    let takes = capabilities.prompt_capabilities.clone();
+    let can_resume =
+        capabilities.session_capabilities.resume.is_some() || capabilities.load_session;
+    Progress::Done { session_id, context, takes, can_resume }
 }
 
 fn failed(detail: String) -> Progress {

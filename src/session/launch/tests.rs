@@ -23,6 +23,7 @@ fn agent() -> Agent {
         escape_newlines: false,
         inactivity: None,
         inactivity_interrupt: false,
+        park_after: None,
         max_line_bytes: 1000,
     }
 }

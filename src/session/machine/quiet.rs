@@ -1,5 +1,6 @@
-//! An agent that says nothing: how long it may while it has a turn. A line costs no timer: the time of the last one is
-//! noted, and looked at when a timer comes up that was set before it.
+//! An agent that says nothing: too long for one that has a turn, or so long that one without work is not worth its
+//! memory. A line costs no timer: the time of the last one is noted, and looked at when a timer comes up that was set
+//! before it.
 
 use super::{Child, Machine, Stepping};
 use crate::domain::{Body, Timestamp};
@@ -11,9 +12,9 @@ const INACTIVITY: &str = "inactivity";
 /// Since when the agent is quiet.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
-    /// Something is expected of it.
-    is_expected: bool,
-    /// It was heard then, or given something to do.
+    /// What its silence means; None: nothing.
+    of: Option<Silence>,
+    /// It was heard then, or its silence began to mean this.
     since: Timestamp,
     /// That was told, and is not told again before it speaks.
     was_told: bool,
@@ -21,15 +22,24 @@ pub(super) struct Quiet {
     look_at: Option<Timestamp>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    /// It has a turn, and waits for nobody.
+    OfWork,
+    /// It has nothing to do, and a later run can take up where it leaves off.
+    OfLeisure,
+}
+
 impl Machine {
-    /// Something is expected of the agent: it has a turn, and waits for nobody.
-    fn is_expected_to_speak(&self) -> bool {
-        self.policy.has_turns
-            && self.child == Child::Up
-            && self.is_busy()
-            && self.session.permissions.is_empty()
-            && self.session.questions.is_empty()
-            && !self.is_doomed()
+    fn silence(&self) -> Option<Silence> {
+        let is_waiting = !self.session.permissions.is_empty() || !self.session.questions.is_empty();
+        if self.child != Child::Up || is_waiting || self.is_doomed() {
+            None
+        } else if self.is_busy() {
+            self.policy.has_turns.then_some(Silence::OfWork)
+        } else {
+            self.may_park().then_some(Silence::OfLeisure)
+        }
     }
 
     /// The agent has written a line.
@@ -47,18 +57,21 @@ impl Machine {
         }
     }
 
-    /// What is expected of the agent may be another thing after a step.
+    /// What its silence means may be another thing after a step.
     pub(super) fn settle_quiet(&mut self, now: Timestamp) {
-        let is_expected = self.is_expected_to_speak();
-        if is_expected != self.quiet.is_expected {
-            self.quiet = Quiet { is_expected, since: now, ..Quiet::default() };
+        let of = self.silence();
+        if of != self.quiet.of {
+            self.quiet = Quiet { of, since: now, ..Quiet::default() };
             self.look_again();
         }
     }
 
     /// How long it may be quiet; None: for ever.
     fn quiet_limit(&self) -> Option<Duration> {
-        self.policy.inactivity.filter(|_| self.quiet.is_expected && !self.quiet.was_told)
+        match self.quiet.of? {
+            Silence::OfWork => self.policy.inactivity.filter(|_| !self.quiet.was_told),
+            Silence::OfLeisure => self.policy.park_after,
+        }
     }
 
     pub(super) fn look_again(&mut self) {
@@ -73,16 +86,22 @@ impl Machine {
         if self.quiet.look_at.is_none_or(|at| at > step.now) {
             return;
         }
-        // It may have been heard since the timer was set.
+        // It may have been heard since the timer was set, and the rest of this tick may have given it work.
+        self.settle_quiet(step.now);
         self.look_again();
-        if self.quiet.look_at.is_some_and(|at| at <= step.now) {
-            self.quiet.was_told = true;
-            self.quiet.look_at = None;
-            self.inactive(step);
+        if self.quiet.look_at.is_none_or(|at| at > step.now) {
+            return;
+        }
+        self.quiet.look_at = None;
+        match self.quiet.of {
+            Some(Silence::OfWork) => self.inactive(step),
+            Some(Silence::OfLeisure) => self.park(step),
+            None => {}
         }
     }
 
     fn inactive(&mut self, step: &mut Stepping) {
+        self.quiet.was_told = true;
         let since = self.quiet.since;
         self.emit(step, Body::AgentInactive { since });
         if self.policy.inactivity_interrupt {

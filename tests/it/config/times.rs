@@ -182,6 +182,17 @@ async fn an_agent_is_inactive_after_the_configured_time_and_never_where_that_is_
 }
 
 #[tokio::test]
+async fn an_agent_without_work_is_stopped_after_the_configured_time() {
+    let server = Driven::start(&demo_profile("thrifty", "park_after = \"7s\"")).await;
+    let id = server.create("thrifty").await;
+    server.look_until(&id, becomes("ACTIVE")).await;
+    server.send(&id, "m1", "hello").await;
+    server.look_until(&id, is("turn.ended")).await;
+    pass_span(&server, &id, "transport.stopping").await;
+    server.look_until(&id, is("transport.exited")).await;
+}
+
+#[tokio::test]
 async fn an_agent_is_restarted_as_often_and_as_late_as_configured() {
     let extra = "[supervision]\nmax_restarts = 2\nwithin = \"1h\"\nbackoff_min = \"7s\"\nbackoff_max = \"7s\"\n";
     let server = Driven::start(extra).await;

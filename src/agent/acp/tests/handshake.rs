@@ -13,8 +13,8 @@ fn error(id: u64, code: i64) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "no"}})
 }
 
-fn ready(session: &str, context: AgentContext) -> AgentEvent {
-    AgentEvent::Ready { agent_session_id: Some(session.to_owned()), context }
+fn ready(session: &str, context: AgentContext, can_resume: bool) -> AgentEvent {
+    AgentEvent::Ready { agent_session_id: Some(session.to_owned()), context, can_resume }
 }
 
 fn failure(probe: &mut Probe) -> (TransportFault, String) {
@@ -50,7 +50,7 @@ fn a_new_session_is_made_in_the_sessions_directory() {
         }})]
     );
     probe.hear(json!({"id": 2, "result": {"sessionId": "s-1", "modes": "odd"}}));
-    assert_eq!(probe.said(), [ready("s-1", AgentContext::New)]);
+    assert_eq!(probe.said(), [ready("s-1", AgentContext::New, false)]);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn an_agent_that_can_resume_is_asked_to() {
     probe.hear(initialized(both));
     assert_eq!(methods(&mut probe), ["initialize", "session/resume"]);
     probe.hear(json!({"id": 2, "result": null}));
-    assert_eq!(probe.said(), [ready("s-0", AgentContext::Resumed)]);
+    assert_eq!(probe.said(), [ready("s-0", AgentContext::Resumed, true)]);
 }
 
 #[test]
@@ -73,7 +73,10 @@ fn what_a_load_replays_is_not_said_again() {
     probe.hear(json!({"id": 2, "result": {}})).hear(chunk("new"));
     assert_eq!(
         probe.said(),
-        [ready("s-1", AgentContext::Resumed), AgentEvent::Message { delta: "new".to_owned() }]
+        [
+            ready("s-1", AgentContext::Resumed, true),
+            AgentEvent::Message { delta: "new".to_owned() }
+        ]
     );
 }
 
@@ -83,7 +86,7 @@ fn an_agent_that_cannot_resume_has_lost_its_context() {
     probe.hear(initialized(json!({})));
     assert_eq!(methods(&mut probe), ["initialize", "session/new"]);
     probe.hear(json!({"id": 2, "result": {"sessionId": "s-1"}}));
-    assert_eq!(probe.said(), [ready("s-1", AgentContext::Lost)]);
+    assert_eq!(probe.said(), [ready("s-1", AgentContext::Lost, false)]);
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn a_failed_resume_or_load_begins_anew_and_says_lost() {
         probe.hear(initialized(capabilities)).hear(error(2, -32002));
         assert_eq!(methods(&mut probe)[2], "session/new");
         probe.hear(json!({"id": 3, "result": {"sessionId": "s-1"}}));
-        assert_eq!(probe.said(), [ready("s-1", AgentContext::Lost)]);
+        assert_eq!(probe.said(), [ready("s-1", AgentContext::Lost, true)]);
     }
 }
 

@@ -53,7 +53,8 @@ enum Asked {
 enum Does {
     Spawned,
     NotSpawned,
-    Ready,
+    /// True: it could be resumed.
+    Ready(bool),
     Turn,
     OwnTurn,
     TurnEnds,
@@ -99,7 +100,7 @@ fn any_deed() -> impl Strategy<Value = Does> {
     prop_oneof![
         3 => Just(Does::Spawned),
         1 => Just(Does::NotSpawned),
-        6 => Just(Does::Ready),
+        6 => any::<bool>().prop_map(Does::Ready),
         6 => Just(Does::Turn),
         1 => Just(Does::OwnTurn),
         5 => Just(Does::TurnEnds),
@@ -138,11 +139,11 @@ fn any_op() -> impl Strategy<Value = Op> {
 fn any_policy() -> impl Strategy<Value = Policy> {
     let restart =
         prop_oneof![Just(Restart::OnFailure), Just(Restart::Always), Just(Restart::Never)];
-    let inactivity = prop_oneof![Just(None), any_wait().prop_map(Some)];
-    (any::<bool>(), restart, inactivity, any::<bool>()).prop_map(
-        |(has_turns, restart, inactivity, inactivity_interrupt)| {
+    let off_or_time = || prop_oneof![Just(None), any_wait().prop_map(Some)];
+    (any::<bool>(), restart, off_or_time(), any::<bool>(), off_or_time()).prop_map(
+        |(has_turns, restart, inactivity, inactivity_interrupt, park_after)| {
             let policy = if has_turns { policy() } else { lines() };
-            let policy = Policy { inactivity, inactivity_interrupt, ..policy };
+            let policy = Policy { inactivity, inactivity_interrupt, park_after, ..policy };
             Policy { restart, max_queued_messages: 5, ..policy }
         },
     )
@@ -218,8 +219,11 @@ impl Script {
             Does::Spawned => self.spawned(),
             Does::NotSpawned if self.prompts.is_empty() && !is_open => self.not_spawned(),
             Does::NotSpawned => self,
-            Does::Ready => self
-                .says(AgentEvent::Ready { agent_session_id: None, context: AgentContext::Resumed }),
+            Does::Ready(can_resume) => self.says(AgentEvent::Ready {
+                agent_session_id: can_resume.then(|| "theirs".into()),
+                context: AgentContext::Resumed,
+                can_resume,
+            }),
             Does::Turn => match self.next_prompt() {
                 Some(message) => self.turn(message.as_str()),
                 None => self,

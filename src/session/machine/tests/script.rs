@@ -42,6 +42,7 @@ pub(super) fn policy() -> Policy {
         interrupt_step: secs(5),
         inactivity: None,
         inactivity_interrupt: false,
+        park_after: None,
         restarts: RestartPolicy {
             max_restarts: 3,
             within: secs(60),
