@@ -140,6 +140,9 @@ pub enum AgentEvent {
     Ready {
         agent_session_id: Option<String>,
         context: AgentContext,
+        /// A later run can take up this conversation where this one leaves off.
+        #[cfg_attr(test, serde(skip_serializing_if = "std::ops::Not::not"))]
+        can_resume: bool,
     },
     /// The run cannot go on; the child will be stopped.
     Failed {

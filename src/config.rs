@@ -191,6 +191,12 @@ pub struct Agent {
     pub resume_on_start: bool,
     /// Shorter than `sessions.permission_timeout`; None: that.
     pub permission_timeout: Option<Duration>,
+    /// How long the agent may say nothing during a turn; None: for ever.
+    pub inactivity: Option<Duration>,
+    /// The turn is interrupted then.
+    pub inactivity_interrupt: bool,
+    /// How long a session may be without work before its agent is stopped; None: for ever.
+    pub park_after: Option<Duration>,
     pub escape_newlines: bool,
     pub max_line_bytes: usize,
 }

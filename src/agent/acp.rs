@@ -166,13 +166,14 @@ impl Acp {
             }
             Progress::Done { session_id, context, agent } => {
                 let agent_session_id = Some(session_id.clone());
+                let can_resume = handshake::can_resume(&agent.agent_capabilities);
                 self.phase = Phase::Open(Conversation {
                     session_id,
                     takes: agent.agent_capabilities.prompt_capabilities,
                     ways: agent.auth_methods,
                     prompt: None,
                 });
-                out.events.push(AgentEvent::Ready { agent_session_id, context });
+                out.events.push(AgentEvent::Ready { agent_session_id, context, can_resume });
             }
         }
     }

@@ -130,7 +130,11 @@ impl Codex {
                         let agent_session_id = Some(thread_id.clone());
                         let open = Conversation { thread_id, ..Conversation::default() };
                         self.phase = Phase::Open(Box::new(open));
-                        out.events.push(AgentEvent::Ready { agent_session_id, context });
+                        out.events.push(AgentEvent::Ready {
+                            agent_session_id,
+                            context,
+                            can_resume: true,
+                        });
                     }
                 }
             }

@@ -28,7 +28,11 @@ impl Lines {
 
 impl Codec for Lines {
     fn start(&mut self, out: &mut Output) {
-        out.events.push(AgentEvent::Ready { agent_session_id: None, context: AgentContext::New });
+        out.events.push(AgentEvent::Ready {
+            agent_session_id: None,
+            context: AgentContext::New,
+            can_resume: false,
+        });
     }
 
     fn line(&mut self, line: RawLine<'_>, out: &mut Output) {
@@ -117,7 +121,11 @@ mod tests {
         Lines::new(CodecOptions { resume, ..CodecOptions::default() }).start(&mut out);
         assert_eq!(
             out.events,
-            [AgentEvent::Ready { agent_session_id: None, context: AgentContext::New }]
+            [AgentEvent::Ready {
+                agent_session_id: None,
+                context: AgentContext::New,
+                can_resume: false
+            }]
         );
     }
 

@@ -137,7 +137,11 @@ impl StreamJson {
             None if self.options.lost => AgentContext::Lost,
             None => AgentContext::New,
         };
-        AgentEvent::Ready { agent_session_id: Some(self.session_id.clone()), context }
+        AgentEvent::Ready {
+            agent_session_id: Some(self.session_id.clone()),
+            context,
+            can_resume: true,
+        }
     }
 
     fn user(&mut self, message: Value, out: &mut Output) {
@@ -195,7 +199,11 @@ impl StreamJson {
         {
             self.session_id = session_id.to_owned();
             let agent_session_id = Some(self.session_id.clone());
-            out.events.push(AgentEvent::Ready { agent_session_id, context: AgentContext::New });
+            out.events.push(AgentEvent::Ready {
+                agent_session_id,
+                context: AgentContext::New,
+                can_resume: true,
+            });
         }
         if !std::mem::replace(&mut self.has_told_init, true) {
             out.events.push(AgentEvent::Raw(message));

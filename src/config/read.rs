@@ -6,7 +6,10 @@ use super::{
     fault::{Fault, Origin},
     secret::{HIDDEN, Hidden, SecretFiles},
     tree::{Node, Table, Value, parse_value},
-    values::{Shape, absolute, duration, expected, number, plain, rate, size, text, texts},
+    values::{
+        Shape, absolute, duration, duration_or_off, expected, number, plain, rate, size, text,
+        texts,
+    },
 };
 use std::{
     cell::RefCell, collections::BTreeMap, collections::BTreeSet, fmt, ops::RangeInclusive,
@@ -239,6 +242,15 @@ impl<'r> Section<'r> {
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         self.find(key, Shape::Text, |value| duration(value, &range))
+    }
+
+    /// None stands for `off`.
+    pub(super) fn duration_or_off(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        self.get(key, Shape::Text, |value| duration_or_off(value, &range))
     }
 
     /// A number of bytes.

@@ -192,10 +192,13 @@ fn agent(section: Section<'_>) -> Agent {
         restart: section.word("restart", &restarts, &[]).unwrap_or(Restart::OnFailure),
         resume_on_start: section.flag("resume_on_start"),
         permission_timeout: section.optional_duration("permission_timeout", WAIT),
+        inactivity: section.duration_or_off("inactivity", WAIT),
+        inactivity_interrupt: section.flag("inactivity_interrupt"),
+        park_after: section.duration_or_off("park_after", WAIT),
         escape_newlines: section.flag("escape_newlines"),
         max_line_bytes: section.size("max_line_bytes", KIB..=GIB),
     };
-    section.finish(&["inactivity", "park_after"]);
+    section.finish(&[]);
     agent
 }
 

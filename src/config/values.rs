@@ -106,6 +106,28 @@ pub(super) fn duration(
     let Some(Ok(time)) = parsed else {
         return Err(expected("a duration like \"20s\"", value));
     };
+    in_range(time, range, value)
+}
+
+/// `off`, or a duration.
+pub(super) fn duration_or_off(
+    value: &toml::Value,
+    range: &RangeInclusive<Duration>,
+) -> Result<Option<Duration>, String> {
+    match value.as_str() {
+        Some("off") => Ok(None),
+        text => match text.map(humantime::parse_duration) {
+            Some(Ok(time)) => in_range(time, range, value).map(Some),
+            _ => Err(expected("a duration like \"20s\", or \"off\"", value)),
+        },
+    }
+}
+
+fn in_range(
+    time: Duration,
+    range: &RangeInclusive<Duration>,
+    value: &toml::Value,
+) -> Result<Duration, String> {
     if range.contains(&time) {
         return Ok(time);
     }

@@ -30,6 +30,9 @@ pub struct Session {
     /// Restarts of the transport over the session's life.
     pub restarts: u32,
     pub pid: Option<u32>,
+    /// It runs without a child, which was stopped for want of work.
+    #[serde(default)]
+    pub parked: bool,
     /// The agent's own id of this conversation, by which a later run resumes it.
     pub agent_session_id: Option<String>,
     /// A turn has ended in this conversation, so that there is something to resume.
@@ -96,6 +99,7 @@ impl Session {
             run: 0,
             restarts: 0,
             pid: None,
+            parked: false,
             agent_session_id: None,
             has_context: false,
             lost: false,
@@ -162,7 +166,11 @@ impl Session {
                 self.agent_session_id = None;
                 self.lost = true;
             }
-            Body::TransportExited(_) => self.pid = None,
+            Body::TransportExited(_) => {
+                self.pid = None;
+                // Unless it is started again, which the same transaction tells.
+                self.parked = self.state.is_running();
+            }
             Body::TransportRestarting { .. } => self.restarts += 1,
             Body::InterruptRequested { by } => self.interrupt = Some(by.clone()),
             Body::InterruptCompleted { .. } => self.interrupt = None,
@@ -191,6 +199,7 @@ impl Session {
         self.state = to;
         self.run = run;
         self.closing = reason.filter(|_| to == State::Closing);
+        self.parked &= !matches!(to, State::Starting | State::Ended);
         match to {
             State::Ended => {
                 self.end_reason = reason;
@@ -363,7 +372,7 @@ mod tests {
     #[test]
     fn a_row_from_before_a_field_was_there_is_read() {
         let mut row = serde_json::to_value(session()).unwrap();
-        for field in ["closing", "interrupt", "lost"] {
+        for field in ["closing", "interrupt", "lost", "parked"] {
             row.as_object_mut().unwrap().remove(field).unwrap();
         }
         assert_eq!(serde_json::from_value::<Session>(row).unwrap(), session());

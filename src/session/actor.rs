@@ -443,6 +443,10 @@ impl SessionActor {
         let timer = ctx.spawn(wait.into_actor(self).map(|(), actor, ctx| {
             fault::point!("session::tick");
             actor.timer = None;
+            if actor.held.is_some() {
+                // The transport waits with reading until the store takes what was read.
+                actor.machine.excuse_silence(actor.around.clock.now());
+            }
             actor.input(Input::Tick, ctx);
         }));
         self.timer = Some((due, timer));

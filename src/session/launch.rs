@@ -82,6 +82,9 @@ pub(crate) fn policy(config: &Config, agent: Option<&Agent>) -> Policy {
             .and_then(|agent| agent.permission_timeout)
             .unwrap_or(sessions.permission_timeout),
         interrupt_step: sessions.interrupt_step,
+        inactivity: agent.and_then(|agent| agent.inactivity),
+        inactivity_interrupt: agent.is_some_and(|agent| agent.inactivity_interrupt),
+        park_after: agent.and_then(|agent| agent.park_after),
         restarts: RestartPolicy {
             max_restarts: supervision.max_restarts,
             within: supervision.within,

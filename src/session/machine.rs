@@ -5,6 +5,8 @@ mod ask;
 mod death;
 mod interrupt;
 mod life;
+mod park;
+mod quiet;
 mod requests;
 mod step;
 mod turn;
@@ -26,6 +28,7 @@ use crate::{
     store::{Appended, StoreError},
     supervise::restart::{RestartHistory, RestartPolicy},
 };
+use quiet::Quiet;
 use std::{collections::VecDeque, time::Duration};
 use step::Stepping;
 
@@ -42,6 +45,12 @@ pub struct Policy {
     pub suspend_grace: Duration,
     pub permission_timeout: Duration,
     pub interrupt_step: Duration,
+    /// An agent with a turn that says nothing for so long is told of; None: it may.
+    pub inactivity: Option<Duration>,
+    /// Its turn is interrupted then.
+    pub inactivity_interrupt: bool,
+    /// The child of a session without work is stopped after so long; None: never.
+    pub park_after: Option<Duration>,
     pub restarts: RestartPolicy,
     pub restart: crate::config::Restart,
     /// The agent acknowledges messages by turns, and has a cancel of its own.
@@ -124,9 +133,10 @@ pub struct Machine {
     ending: Option<Ending>,
     /// The server shuts down: no turn begins, and no run.
     leaving: Option<Leaving>,
-    /// Start another run after the end.
+    /// Start another run after the end of this one.
     resume_after_end: bool,
     watch: Watched,
+    quiet: Quiet,
     restarts: RestartHistory,
     /// A source of jitter that needs no clock and no I/O: the number of draws so far, mixed.
     jitter: u64,
@@ -159,6 +169,8 @@ enum Child {
         deadline: Timestamp,
     },
     Up,
+    /// The last one was stopped for want of work; the session goes on without.
+    Parked,
 }
 
 #[derive(Debug)]
@@ -169,21 +181,18 @@ struct Interrupt {
     deadline: Timestamp,
 }
 
-/// The session is on its way to ENDED.
+/// The session is on its way to ENDED, or its child alone.
 #[derive(Debug)]
 enum Ending {
     /// CLOSING by the detach timeout, the child untouched until then; a watcher or a message saves it.
-    Grace {
-        until: Timestamp,
-    },
+    Grace { until: Timestamp },
     Ladder {
-        reason: EndReason,
+        /// None: the session stays, parked.
+        reason: Option<EndReason>,
         ladder: StopLadder,
     },
     /// The child was killed; its exit ends the session.
-    Killed {
-        reason: EndReason,
-    },
+    Killed { reason: EndReason },
 }
 
 #[derive(Debug)]
@@ -215,6 +224,8 @@ struct Run {
     dispatched: u32,
     /// For agents without turns: the message that is being written.
     writing: Option<MessageId>,
+    /// The agent can take up its conversation in another run.
+    can_resume: bool,
     /// We sent this child a signal: an exit with 0 is no completion.
     signalled: bool,
     /// It was SIGKILL: nothing is given to this child any more.
@@ -252,6 +263,7 @@ impl Machine {
             leaving: None,
             resume_after_end: false,
             watch: Watched::default(),
+            quiet: Quiet::default(),
             restarts,
             jitter,
             requests: Vec::new(),
@@ -268,11 +280,12 @@ impl Machine {
         self.stats
     }
 
-    /// Other limits from now on; times that run already end when they were to. How a child is spoken to does not change
-    /// under it.
+    /// Other limits from now on; times that run already end when they were to, but for those of an agent that is quiet.
+    /// How a child is spoken to does not change under it.
     pub fn set_policy(&mut self, policy: Policy) {
         self.restarts.set_policy(policy.restarts);
         self.policy = Policy { has_turns: self.policy.has_turns, ..policy };
+        self.look_again();
     }
 
     /// Of the child that is started now.
@@ -301,8 +314,10 @@ impl Machine {
             Input::Leave { grace } => self.leave(&mut step, grace),
             Input::Tick => self.tick(&mut step),
         }
+        self.unpark(&mut step);
         self.dispatch_next(&mut step);
         self.leave_when_idle(&mut step);
+        self.settle_quiet(now);
         step.step
     }
 
@@ -310,9 +325,9 @@ impl Machine {
         run == self.session.run && matches!(self.child, Child::Starting { .. } | Child::Up)
     }
 
-    /// The ladder or a kill is under way, and there is no way back.
+    /// The ladder or a kill is under way to the end of the session, and there is no way back.
     fn is_stopping(&self) -> bool {
-        matches!(self.ending, Some(Ending::Ladder { .. } | Ending::Killed { .. }))
+        matches!(self.ending, Some(Ending::Ladder { reason: Some(_), .. } | Ending::Killed { .. }))
     }
 
     /// The child is on its way out, or was never let in.
@@ -369,7 +384,7 @@ impl Machine {
         let leaving = self.leaving.as_ref().filter(|_| is_free_to_go).map(|leaving| leaving.until);
         let requests = self.session.permissions.iter().map(|open| open.expires_at);
         let questions = self.session.questions.iter().map(|open| open.expires_at);
-        [child, ending, interrupt, leaving, self.watched_deadline()]
+        [child, ending, interrupt, leaving, self.watched_deadline(), self.quiet_deadline()]
             .into_iter()
             .flatten()
             .chain(requests)
@@ -382,6 +397,7 @@ impl Machine {
         self.tick_ending(step);
         self.tick_interrupt(step);
         self.tick_watched(step);
+        self.tick_quiet(step);
         self.expire_requests(step);
     }
 

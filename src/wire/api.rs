@@ -117,6 +117,7 @@ pub struct SessionView {
     pub run: u32,
     #[schema(value_type = u64)]
     pub head_seq: Seq,
+    /// None where there is no child: before a start, after an end, and while it is parked for want of work.
     pub pid: Option<u32>,
     pub restarts: u32,
     pub pending_permissions: Vec<Permission>,

@@ -235,6 +235,17 @@ test("uncertainty is told at the message", () => {
   assert.equal(transcript.blocks[0].status, "uncertain");
 });
 
+test("an agent that was told to leave is no failure, and its session is parked unless it ends too", () => {
+  const exited = ["transport.exited", { exit_code: null, signal: 15, stderr_tail: "" }];
+  const stopping = ["transport.stopping", { rung: "sigterm", deadline_ms: 4000 }];
+  const closing = ["session.state", { from: "ACTIVE", to: "CLOSING", reason: "stopped" }];
+  const markers = (...events) => told(...events).transcript.blocks.map(({ text, tone }) => [text, tone]);
+  const parked = ["Agent parked: the next message starts it again", "quiet"];
+  assert.deepEqual(markers(stopping, exited), [parked]);
+  assert.deepEqual(markers(closing, stopping, exited), [["Agent left: signal 15", "quiet"]]);
+  assert.deepEqual(markers(stopping, exited, exited), [parked, ["Agent left: signal 15", "bad"]]);
+});
+
 test("a call with an id that was used is another call", () => {
   const call = ["agent.tool_call", { tool_call_id: "x", title: "Read", status: "pending" }];
   const { transcript } = told(call, ["agent.tool_update", { tool_call_id: "x", status: "failed" }], call);

@@ -21,7 +21,7 @@ use Reload::{AtStart, Live};
 
 /// Each key with the test that sees it act, whether a reload does, and a value that it does not have in a test; several
 /// keys may share a test.
-const SEEN: [(&str, &str, Reload, &str); 58] = [
+const SEEN: [(&str, &str, Reload, &str); 61] = [
     ("include", "included_profiles_come_and_go_with_a_reload", Live, "[\"more.toml\"]"),
     (
         "server.listen",
@@ -180,6 +180,24 @@ const SEEN: [(&str, &str, Reload, &str); 58] = [
     (
         "agents.permission_timeout",
         "a_permission_waits_as_long_as_configured_and_a_profile_may_say_less",
+        Live,
+        "\"7s\"",
+    ),
+    (
+        "agents.inactivity",
+        "an_agent_is_inactive_after_the_configured_time_and_never_where_that_is_off",
+        Live,
+        "\"7s\"",
+    ),
+    (
+        "agents.inactivity_interrupt",
+        "a_profile_may_have_an_agent_that_hangs_interrupted_and_what_waits_goes_on",
+        Live,
+        "true",
+    ),
+    (
+        "agents.park_after",
+        "an_agent_without_work_is_stopped_after_the_configured_time",
         Live,
         "\"7s\"",
     ),

@@ -91,6 +91,17 @@ async fn what_cannot_be_executed_is_said_and_why() {
 }
 
 #[actix::test]
+async fn a_line_that_means_nothing_is_told_as_a_sign_of_life() {
+    let mut run = sh("echo nothing; exec sleep 1000").await;
+    match run.next().await {
+        Happened::Said { events, ack } => assert!(events.is_empty() && ack.is_some()),
+        other => panic!("{other:?}"),
+    }
+    run.order(Order::Kill);
+    assert_eq!(run.exit().await.signal, Some(9));
+}
+
+#[actix::test]
 async fn a_child_that_never_reads_is_a_failure_and_is_killed() {
     let mut run = spawned(spec("sleep", &["1000"])).await;
     let text = "x".repeat(64 * 1024);

@@ -9,9 +9,9 @@ use crate::{
 use agent_client_protocol_schema::{
     ProtocolVersion,
     v1::{
-        AGENT_METHOD_NAMES as METHODS, AuthMethod, ClientCapabilities, Implementation,
-        InitializeRequest, InitializeResponse, LoadSessionRequest, NewSessionRequest,
-        NewSessionResponse, ResumeSessionRequest,
+        AGENT_METHOD_NAMES as METHODS, AgentCapabilities, AuthMethod, ClientCapabilities,
+        Implementation, InitializeRequest, InitializeResponse, LoadSessionRequest,
+        NewSessionRequest, NewSessionResponse, ResumeSessionRequest,
     },
 };
 use serde::Deserialize;
@@ -186,6 +186,11 @@ fn new_session(
 ) -> Progress {
     let awaited = caller.call(METHODS.session_new, NewSessionRequest::new(&options.cwd), out);
     Progress::Waiting(Handshake { awaited, step: Step::New { context, agent } })
+}
+
+/// Whether an agent can go on with a session of an earlier run.
+pub(super) fn can_resume(capabilities: &AgentCapabilities) -> bool {
+    capabilities.session_capabilities.resume.is_some() || capabilities.load_session
 }
 
 fn resumed(session_id: String, agent: Box<InitializeResponse>) -> Progress {

@@ -23,11 +23,22 @@ pub(super) struct Renderer {
     /// Titles of tools that run: their updates may not repeat them.
     tools: BTreeMap<String, String>,
     block: Option<String>,
+    /// The session was told to finish.
+    is_closing: bool,
+    /// The agent was told to leave, so that its end is no failure.
+    is_leaving: bool,
 }
 
 impl Renderer {
     pub(super) fn new(color: bool) -> Self {
-        Self { page: Page::new(color), own: BTreeSet::new(), tools: BTreeMap::new(), block: None }
+        Self {
+            page: Page::new(color),
+            own: BTreeSet::new(),
+            tools: BTreeMap::new(),
+            block: None,
+            is_closing: false,
+            is_leaving: false,
+        }
     }
 
     /// A message was typed here, and is shown by whoever reads what is typed.
@@ -93,12 +104,15 @@ impl Renderer {
     /// What happens to the session and its agent, beside what is said.
     fn happening(&mut self, body: Body) {
         match body {
-            Body::SessionState { to, reason, client_state: doing, .. } => match reason {
-                Some(reason) if to == State::Ended => {
-                    self.note(&format!("the session ended: {}", end_reason(reason)))
+            Body::SessionState { to, reason, client_state: doing, .. } => {
+                self.is_closing = to == State::Closing;
+                match reason {
+                    Some(reason) if to == State::Ended => {
+                        self.note(&format!("the session ended: {}", end_reason(reason)))
+                    }
+                    _ => self.note(&format!("the session is {to}, {}", client_state(doing))),
                 }
-                _ => self.note(&format!("the session is {to}, {}", client_state(doing))),
-            },
+            }
             Body::SessionTitled { title: Some(title) } => self.note(&format!("title: {title}")),
             Body::InterruptRequested { by } => self.note(&format!("{by} interrupts the turn")),
             Body::InterruptCompleted { .. } => self.note("interrupted"),
@@ -117,6 +131,7 @@ impl Renderer {
                 self.fault(&format!("the agent failed ({}): {detail}", spaced(&code)));
             }
             Body::TransportStopping { rung, .. } => {
+                self.is_leaving = true;
                 self.note(&format!("stopping: {}", spaced(&rung)))
             }
             Body::TransportExited(exit) => self.exited(&exit),
@@ -249,14 +264,24 @@ impl Renderer {
 
     fn exited(&mut self, exit: &Exit) {
         let how = match (exit.exit_code, exit.signal) {
-            (Some(0), _) => return self.note("the agent exited"),
+            (Some(0), _) => "the agent exited".into(),
             (Some(code), _) => format!("the agent exited with code {code}"),
             (None, Some(signal)) => format!("the agent was ended by signal {signal}"),
             (None, None) => "the agent is gone".into(),
         };
-        self.fault(&how);
-        for line in exit.stderr_tail.lines().rev().take(3).collect::<Vec<_>>().into_iter().rev() {
+        let was_told = std::mem::take(&mut self.is_leaving);
+        let is_clean = exit.exit_code == Some(0);
+        if was_told || is_clean {
+            self.note(&how)
+        } else {
+            self.fault(&how)
+        }
+        let tail: Vec<_> = exit.stderr_tail.lines().rev().take(3).collect();
+        for line in tail.iter().rev().filter(|_| !is_clean) {
             self.line(Style::Dim, &format!("stderr: {line}"));
+        }
+        if was_told && !self.is_closing {
+            self.note("the session is parked: the next message starts the agent again");
         }
     }
 }

@@ -345,10 +345,12 @@ async fn a_session_of_a_demo_agent_is_resumed_and_another_is_lost() {
     ] {
         let options = Options { can_resume, ..WORKS };
         let mut host = Host::spawn(options, Some(session)).await;
-        let Some(AgentEvent::Ready { agent_session_id, context: said }) = host.next().await else {
+        let Some(AgentEvent::Ready { agent_session_id, context: said, can_resume: could }) =
+            host.next().await
+        else {
             panic!("not ready");
         };
-        assert_eq!(said, context);
+        assert_eq!((said, could), (context, can_resume));
         assert_eq!(agent_session_id.as_deref() == Some(session), context == AgentContext::Resumed);
         assert_eq!(host.says("flood 1").await, "1 ");
     }

@@ -44,7 +44,7 @@ fn session(standing: SessionStanding) -> ActorNode {
     let running = |is_up| if is_up { ActorState::Running } else { ActorState::Starting };
     let node = ActorNode::new("session", running(row.is_some()), OnFailure::Restart);
     let mut node = with_standing(ActorNode { session_id: Some(id), ..node }, actor);
-    if let Some(row) = row.filter(|row| row.state.is_live()) {
+    if let Some(row) = row.filter(|row| row.state.is_live() && !row.parked) {
         let state = running(row.pid.is_some());
         let transport = ActorNode::new("process transport", state, OnFailure::Profile);
         let transport = ActorNode { run: Some(row.run), pid: row.pid, ..transport };

@@ -110,7 +110,8 @@ impl Transport {
         ack: Option<oneshot::Sender<()>>,
         ctx: &mut Context<Self>,
     ) {
-        if !out.events.is_empty() {
+        // A line that means nothing is a sign of life all the same.
+        if !out.events.is_empty() || ack.is_some() {
             self.tell(Happened::Said { events: out.events, ack });
         }
         if out.stdin.is_empty() {

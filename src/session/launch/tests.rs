@@ -21,6 +21,9 @@ fn agent() -> Agent {
         resume_on_start: false,
         permission_timeout: None,
         escape_newlines: false,
+        inactivity: None,
+        inactivity_interrupt: false,
+        park_after: None,
         max_line_bytes: 1000,
     }
 }

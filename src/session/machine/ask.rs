@@ -167,8 +167,12 @@ impl Machine {
                 self.revive_afresh(step);
             }
             _ if self.is_stopping() => self.resume_after_end = true,
-            State::Closing => self.come_back(step),
-            _ => {}
+            state => {
+                if state == State::Closing {
+                    self.come_back(step);
+                }
+                self.resume_after_end = self.child == Child::Parked || self.is_parking();
+            }
         }
         Ok(Reply::Done)
     }

@@ -59,8 +59,12 @@ impl Machine {
         self.child = Child::None;
         let gave_any = self.this_run.dispatched > 0;
         match self.ending.take() {
-            Some(Ending::Ladder { reason, .. } | Ending::Killed { reason }) => {
+            Some(Ending::Ladder { reason: Some(reason), .. } | Ending::Killed { reason }) => {
                 return self.end(step, reason);
+            }
+            Some(Ending::Ladder { reason: None, .. }) => {
+                self.child = Child::Parked;
+                return;
             }
             Some(Ending::Grace { .. }) => return self.end(step, EndReason::DetachTimeout),
             None => {}

@@ -24,8 +24,18 @@ impl Machine {
                 self.ending = Some(Ending::Killed { reason });
                 self.transport_lost(step, "the session was rebuilt from the log");
             }
+            _ if self.session.parked => self.begin_parked(step),
             _ => self.transport_lost(step, "the session was rebuilt from the log"),
         }
+    }
+
+    /// It had no child to lose.
+    fn begin_parked(&mut self, step: &mut Stepping) {
+        self.child = Child::Parked;
+        if self.session.state == State::Suspended {
+            self.watch.suspended_until = Some(step.now + self.policy.suspend_grace);
+        }
+        self.settle_unwatched(step);
     }
 
     /// Somebody asks for an ended session: what failed before is not held against it.
@@ -116,7 +126,7 @@ impl Machine {
     ) {
         self.emit(step, Body::TransportFailed { code, detail });
         // A stop that is under way stays the reason.
-        if !matches!(self.ending, Some(Ending::Ladder { .. })) {
+        if !matches!(self.ending, Some(Ending::Ladder { reason: Some(_), .. })) {
             self.ending = Some(Ending::Killed { reason: EndReason::StartFailed });
         }
         self.signal(step, Action::Kill);
@@ -144,7 +154,7 @@ impl Machine {
             waiting.after_stop = false;
         }
         match &mut self.ending {
-            Some(Ending::Ladder { reason, .. }) => {
+            Some(Ending::Ladder { reason: Some(reason), .. }) => {
                 *reason = EndReason::Stopped;
                 return self.hurry(step, grace);
             }
@@ -152,7 +162,7 @@ impl Machine {
                 *reason = EndReason::Stopped;
                 return;
             }
-            Some(Ending::Grace { .. }) | None => {}
+            Some(Ending::Ladder { reason: None, .. } | Ending::Grace { .. }) | None => {}
         }
         if self.session.state.is_live() {
             self.finish(step, EndReason::Stopped, grace);
@@ -161,16 +171,21 @@ impl Machine {
 
     /// Ends the session: by the stop ladder where there is a child, else at once.
     fn finish(&mut self, step: &mut Stepping, reason: EndReason, grace: Duration) {
-        if matches!(self.child, Child::Backoff { .. } | Child::None) {
+        if matches!(self.child, Child::Backoff { .. } | Child::None | Child::Parked) {
             return self.end(step, reason);
         }
         if self.session.state != State::Closing {
             self.transit(step, State::Closing, Some(reason));
         }
         let grace = self.leaving.as_ref().map_or(grace, |leaving| grace.min(leaving.grace));
+        if let Some(Ending::Ladder { reason: parked @ None, .. }) = &mut self.ending {
+            // The child is on its way out already: the session goes with it.
+            *parked = Some(reason);
+            return self.hurry(step, grace);
+        }
         let can_cancel = self.policy.has_turns && self.session.turn.is_some();
         let ladder = StopLadder::begin(step.now, grace, can_cancel);
-        self.ending = Some(Ending::Ladder { reason, ladder });
+        self.ending = Some(Ending::Ladder { reason: Some(reason), ladder });
         self.stand_on_rung(step);
     }
 
@@ -224,7 +239,7 @@ impl Machine {
         }
     }
 
-    fn stand_on_rung(&mut self, step: &mut Stepping) {
+    pub(super) fn stand_on_rung(&mut self, step: &mut Stepping) {
         let Some(Ending::Ladder { ladder, .. }) = &self.ending else {
             return;
         };

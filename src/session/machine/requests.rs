@@ -48,7 +48,7 @@ impl Machine {
     /// An agent that asks while it is told to leave off gets its answer at once, or it would wait for a person's.
     fn cancel_too_late(&mut self, step: &mut Stepping) {
         let by = self.interrupt.as_ref().map(|interrupt| interrupt.by.clone());
-        if by.is_some() || self.is_stopping() {
+        if by.is_some() || self.is_stopping() || self.is_parking() {
             self.cancel_requests(step, by.as_deref());
         }
     }

@@ -10,6 +10,8 @@ mod kills;
 mod laws;
 mod life;
 mod own;
+mod park;
+mod quiet;
 mod script;
 mod stops;
 mod store;

@@ -22,6 +22,7 @@ impl Machine {
                 self.exit_without_child(step);
             }
             Happened::Said { events, ack: _ } => {
+                self.heard(step.now);
                 for event in events {
                     self.said(step, event);
                 }
@@ -38,7 +39,8 @@ impl Machine {
     fn exit_without_child(&mut self, step: &mut Stepping) {
         self.child = Child::None;
         self.close_open_ends(step, "the agent could not be started");
-        if let Some(Ending::Ladder { reason, .. } | Ending::Killed { reason }) = self.ending.take()
+        if let Some(Ending::Ladder { reason: Some(reason), .. } | Ending::Killed { reason }) =
+            self.ending.take()
         {
             self.end(step, reason);
         }
@@ -49,7 +51,7 @@ impl Machine {
         let is_free = self.child == Child::Up
             && self.session.state.is_running()
             && !self.is_busy()
-            && !self.this_run.killed
+            && !self.is_doomed()
             && self.this_run.hold_until.is_none()
             && self.leaving.is_none();
         if !is_free {
@@ -78,7 +80,8 @@ impl Machine {
 
     fn said(&mut self, step: &mut Stepping, event: AgentEvent) {
         match event {
-            AgentEvent::Ready { agent_session_id, context } => {
+            AgentEvent::Ready { agent_session_id, context, can_resume } => {
+                self.this_run.can_resume = can_resume;
                 self.ready(step, agent_session_id, context);
             }
             AgentEvent::Failed { code, detail } => self.agent_failed(step, code, detail),

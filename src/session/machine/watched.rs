@@ -69,7 +69,9 @@ impl Machine {
     }
 
     fn detach_timeout_at(&self) -> Option<Timestamp> {
-        self.watch.unwatched_since.map(|since| since + self.policy.detach_timeout)
+        // A child that is being parked is on its way out: the session is judged when that is done.
+        let since = self.watch.unwatched_since.filter(|_| !self.is_parking());
+        since.map(|since| since + self.policy.detach_timeout)
     }
 
     pub(super) fn tick_watched(&mut self, step: &mut Stepping) {

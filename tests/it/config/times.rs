@@ -166,6 +166,33 @@ async fn an_interrupt_climbs_a_step_in_the_configured_time() {
 }
 
 #[tokio::test]
+async fn an_agent_is_inactive_after_the_configured_time_and_never_where_that_is_off() {
+    let impatient = demo_profile("impatient", "inactivity = \"7s\"");
+    let patient = demo_profile("patient", "inactivity = \"off\"");
+    let server = Driven::start(&(impatient + &patient)).await;
+    let [impatient, patient] = [server.create("impatient").await, server.create("patient").await];
+    for id in [&impatient, &patient] {
+        server.send(id, "m1", "hang").await;
+        server.look_until(id, is("agent.message")).await;
+    }
+    pass_span(&server, &impatient, "agent.inactive").await;
+    server.advance(100 * SPAN);
+    server.settled(&patient).await;
+    assert!(of_type(&server.events(&patient).await, "agent.inactive").is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_without_work_is_stopped_after_the_configured_time() {
+    let server = Driven::start(&demo_profile("thrifty", "park_after = \"7s\"")).await;
+    let id = server.create("thrifty").await;
+    server.look_until(&id, becomes("ACTIVE")).await;
+    server.send(&id, "m1", "hello").await;
+    server.look_until(&id, is("turn.ended")).await;
+    pass_span(&server, &id, "transport.stopping").await;
+    server.look_until(&id, is("transport.exited")).await;
+}
+
+#[tokio::test]
 async fn an_agent_is_restarted_as_often_and_as_late_as_configured() {
     let extra = "[supervision]\nmax_restarts = 2\nwithin = \"1h\"\nbackoff_min = \"7s\"\nbackoff_max = \"7s\"\n";
     let server = Driven::start(extra).await;

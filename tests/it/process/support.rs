@@ -22,7 +22,7 @@ use seawall::{
 use std::{collections::BTreeMap, fs, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
-/// Lines out, lines in; a line `panic` panics.
+/// Lines out, lines in; a line `nothing` means nothing, and a line `panic` panics.
 struct Echo;
 
 impl Codec for Echo {
@@ -30,6 +30,9 @@ impl Codec for Echo {
 
     fn line(&mut self, line: RawLine<'_>, out: &mut Output) {
         assert_ne!(line.bytes, b"panic");
+        if line.bytes == b"nothing" {
+            return;
+        }
         out.events.push(AgentEvent::Output {
             stream: OutputStream::Stdout,
             text: String::from_utf8_lossy(line.bytes).into_owned(),

@@ -13,8 +13,8 @@ fn error(id: u64, code: i64) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "no"}})
 }
 
-fn ready(session: &str, context: AgentContext) -> AgentEvent {
-    AgentEvent::Ready { agent_session_id: Some(session.to_owned()), context }
+fn ready(session: &str, context: AgentContext, can_resume: bool) -> AgentEvent {
+    AgentEvent::Ready { agent_session_id: Some(session.to_owned()), context, can_resume }
 }
 
 fn failure(probe: &mut Probe) -> (TransportFault, String) {
@@ -50,7 +50,7 @@ fn a_new_session_is_made_in_the_sessions_directory() {
         }})]
     );
     probe.hear(json!({"id": 2, "result": {"sessionId": "s-1", "modes": null}}));
-    assert_eq!(probe.said(), [ready("s-1", AgentContext::New)]);
+    assert_eq!(probe.said(), [ready("s-1", AgentContext::New, false)]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn the_modes_and_options_of_a_session_are_kept_as_they_came() {
         let response = json!({"id": 2, "result": opened});
         probe.hear(initialized(json!({"loadSession": true}))).hear(response.clone());
         let context = if resume.is_some() { AgentContext::Resumed } else { AgentContext::New };
-        assert_eq!(probe.said(), [AgentEvent::Raw(response), ready("s-1", context)]);
+        assert_eq!(probe.said(), [AgentEvent::Raw(response), ready("s-1", context, true)]);
     }
 }
 
@@ -74,7 +74,7 @@ fn an_agent_that_can_resume_is_asked_to() {
     probe.hear(initialized(both));
     assert_eq!(methods(&mut probe), ["initialize", "session/resume"]);
     probe.hear(json!({"id": 2, "result": null}));
-    assert_eq!(probe.said(), [ready("s-0", AgentContext::Resumed)]);
+    assert_eq!(probe.said(), [ready("s-0", AgentContext::Resumed, true)]);
 }
 
 #[test]
@@ -87,7 +87,10 @@ fn what_a_load_replays_is_not_said_again() {
     probe.hear(json!({"id": 2, "result": {}})).hear(chunk("new"));
     assert_eq!(
         probe.said(),
-        [ready("s-1", AgentContext::Resumed), AgentEvent::Message { delta: "new".to_owned() }]
+        [
+            ready("s-1", AgentContext::Resumed, true),
+            AgentEvent::Message { delta: "new".to_owned() }
+        ]
     );
 }
 
@@ -132,7 +135,7 @@ fn an_agent_that_cannot_resume_has_lost_its_context() {
     probe.hear(initialized(json!({})));
     assert_eq!(methods(&mut probe), ["initialize", "session/new"]);
     probe.hear(json!({"id": 2, "result": {"sessionId": "s-1"}}));
-    assert_eq!(probe.said(), [ready("s-1", AgentContext::Lost)]);
+    assert_eq!(probe.said(), [ready("s-1", AgentContext::Lost, false)]);
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn a_failed_resume_or_load_begins_anew_and_says_lost() {
         probe.hear(initialized(capabilities)).hear(error(2, -32002));
         assert_eq!(methods(&mut probe)[2], "session/new");
         probe.hear(json!({"id": 3, "result": {"sessionId": "s-1"}}));
-        assert_eq!(probe.said(), [ready("s-1", AgentContext::Lost)]);
+        assert_eq!(probe.said(), [ready("s-1", AgentContext::Lost, true)]);
     }
 }
 
@@ -155,7 +158,7 @@ fn what_cannot_be_resumed_may_still_be_loaded() {
     probe.hear(initialized(both)).hear(error(2, -32002));
     assert_eq!(methods(&mut probe), ["initialize", "session/resume", "session/load"]);
     probe.hear(chunk("old")).hear(json!({"id": 3, "result": null}));
-    assert_eq!(probe.said(), [ready("s-1", AgentContext::Resumed)]);
+    assert_eq!(probe.said(), [ready("s-1", AgentContext::Resumed, true)]);
 }
 
 #[test]

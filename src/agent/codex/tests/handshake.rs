@@ -11,7 +11,7 @@ fn thread(id: u64, thread: &str) -> Value {
 }
 
 fn ready(thread: &str, context: AgentContext) -> AgentEvent {
-    AgentEvent::Ready { agent_session_id: Some(thread.to_owned()), context }
+    AgentEvent::Ready { agent_session_id: Some(thread.to_owned()), context, can_resume: true }
 }
 
 fn failure(probe: &mut Probe) -> (TransportFault, String) {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn ready(context: AgentContext, id: &str) -> AgentEvent {
-    AgentEvent::Ready { agent_session_id: Some(id.to_owned()), context }
+    AgentEvent::Ready { agent_session_id: Some(id.to_owned()), context, can_resume: true }
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn another_session_of_the_agent_is_told_when_it_begins() {
     cleared["session_id"] = json!("another");
     probe.hear(cleared.clone()).hear(cleared);
     let (agent_session_id, context) = (Some("another".to_owned()), AgentContext::New);
-    assert_eq!(probe.said(), [AgentEvent::Ready { agent_session_id, context }]);
+    assert_eq!(probe.said(), [AgentEvent::Ready { agent_session_id, context, can_resume: true }]);
 }
 
 #[test]

@@ -133,3 +133,36 @@ fn an_agents_escape_sequences_are_shown_and_not_obeyed() {
         "␛[2J [cut]\n",
     );
 }
+
+#[test]
+fn an_agent_that_was_told_to_leave_is_no_failure_and_its_session_stays_parked() {
+    let stopping = || ("transport.stopping", json!({ "rung": "sigterm", "deadline_ms": 4000 }));
+    let exited = || {
+        let exit = json!({ "exit_code": null, "signal": 15, "stderr_tail": "", "killed": [] });
+        ("transport.exited", exit)
+    };
+    let becomes = |to: &str, reason: Option<&str>| {
+        let change = json!({ "from": null, "to": to, "reason": reason, "client_state": "idle" });
+        ("session.state", change)
+    };
+    check(
+        &[stopping(), exited()],
+        "- stopping: sigterm\n- the agent was ended by signal 15\n\
+         - the session is parked: the next message starts the agent again\n",
+    );
+    check(
+        &[becomes("CLOSING", Some("stopped")), stopping(), exited()],
+        "- the session is CLOSING, idle\n- stopping: sigterm\n- the agent was ended by signal 15\n",
+    );
+    let mut renderer = Renderer::new(false);
+    shown(&mut renderer, &[stopping(), exited()]);
+    assert_eq!(shown(&mut renderer, &[exited()]), "! the agent was ended by signal 15\n");
+}
+
+#[test]
+fn an_agent_that_says_nothing_is_a_note() {
+    check(
+        &[("agent.inactive", json!({ "since": "2026-11-23T08:20:01.123Z" }))],
+        "- the agent has said nothing since 2026-11-23T08:20:01.123Z\n",
+    );
+}

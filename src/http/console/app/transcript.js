@@ -13,7 +13,7 @@ import { words } from "./format.js";
  */
 
 /** Events that change no block of their own. */
-const SILENT = new Set(["turn.started", "session.titled", "transport.stopping", "interrupt.completed"]);
+const SILENT = new Set(["turn.started", "session.titled", "interrupt.completed"]);
 
 export class Transcript {
   /** Those that are here, ascending. @type {any[]} */
@@ -26,6 +26,10 @@ export class Transcript {
   asks = new Map();
   /** Whether a turn runs: what runs is at the end. */
   isRunning = false;
+  /** The session was told to finish. */
+  #isClosing = false;
+  /** The agent was told to leave: its end is no failure. */
+  #isLeaving = false;
   #rev = 0;
   /** The lowest seq that is stored. */
   #stored = 0;
@@ -77,6 +81,8 @@ export class Transcript {
     this.head = 0;
     this.asks.clear();
     this.isRunning = false;
+    this.#isClosing = false;
+    this.#isLeaving = false;
     this.#byKey.clear();
     this.#tools.clear();
     this.#plan = null;
@@ -100,6 +106,8 @@ export class Transcript {
     if (this.head === 0 || next <= this.head + 1) return;
     // Nothing that is open goes on over a gap.
     this.#plan = null;
+    this.#isClosing = false;
+    this.#isLeaving = false;
     this.#put({ kind: "gap", key: `gap:${next - 1}`, after: this.head, upto: next - 1, isLost: next - 1 < this.#stored }, { seq: this.head + 1, ts: "" });
   }
 
@@ -249,8 +257,15 @@ export class Transcript {
   /** @param {any} event */
   #marked(event) {
     const { type, data } = event;
+    if (type === "session.state") this.#isClosing = data.to === "CLOSING";
+    if (type === "transport.stopping") this.#isLeaving = true;
     if (type === "transport.exited" || (type === "session.state" && data.to === "ENDED")) this.isRunning = false;
     const marker = MARKERS[type]?.(data);
+    if (type === "transport.exited" && this.#isLeaving) {
+      this.#isLeaving = false;
+      const text = this.#isClosing ? marker?.[0] ?? "" : "Agent parked: the next message starts it again";
+      return this.#marker(text, "quiet", event, marker?.[2]);
+    }
     if (marker) this.#marker(marker[0], marker[1] ?? "quiet", event, marker[2]);
   }
 }

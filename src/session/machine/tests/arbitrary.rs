@@ -34,6 +34,7 @@ enum Op {
     Leave(Duration),
     Crash,
     ActorDies,
+    Reload(Policy),
 }
 
 #[derive(Clone, Debug)]
@@ -52,12 +53,14 @@ enum Asked {
 enum Does {
     Spawned,
     NotSpawned,
-    Ready,
+    /// True: it could be resumed.
+    Ready(bool),
     Turn,
     OwnTurn,
     TurnEnds,
     Rejects,
     Says(bool),
+    Babbles,
     AsksPermission,
     AsksQuestion,
     TakesBack(u64),
@@ -97,12 +100,13 @@ fn any_deed() -> impl Strategy<Value = Does> {
     prop_oneof![
         3 => Just(Does::Spawned),
         1 => Just(Does::NotSpawned),
-        6 => Just(Does::Ready),
+        6 => any::<bool>().prop_map(Does::Ready),
         6 => Just(Does::Turn),
         1 => Just(Does::OwnTurn),
         5 => Just(Does::TurnEnds),
         1 => Just(Does::Rejects),
         3 => any::<bool>().prop_map(Does::Says),
+        1 => Just(Does::Babbles),
         2 => Just(Does::AsksPermission),
         1 => Just(Does::AsksQuestion),
         1 => (0u64..6).prop_map(Does::TakesBack),
@@ -128,16 +132,21 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => any_wait().prop_map(Op::Leave),
         1 => Just(Op::Crash),
         1 => Just(Op::ActorDies),
+        1 => any_policy().prop_map(Op::Reload),
     ]
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
     let restart =
         prop_oneof![Just(Restart::OnFailure), Just(Restart::Always), Just(Restart::Never)];
-    (any::<bool>(), restart).prop_map(|(has_turns, restart)| {
-        let policy = if has_turns { policy() } else { lines() };
-        Policy { restart, max_queued_messages: 5, ..policy }
-    })
+    let off_or_time = || prop_oneof![Just(None), any_wait().prop_map(Some)];
+    (any::<bool>(), restart, off_or_time(), any::<bool>(), off_or_time()).prop_map(
+        |(has_turns, restart, inactivity, inactivity_interrupt, park_after)| {
+            let policy = if has_turns { policy() } else { lines() };
+            let policy = Policy { inactivity, inactivity_interrupt, park_after, ..policy };
+            Policy { restart, max_queued_messages: 5, ..policy }
+        },
+    )
 }
 
 impl Script {
@@ -160,6 +169,7 @@ impl Script {
             Op::Leave(grace) => return self.leave(grace),
             Op::Crash => return self.crash().begin(false),
             Op::ActorDies => self.actor_dies(),
+            Op::Reload(policy) => self.reload(policy),
         }
         self
     }
@@ -209,8 +219,11 @@ impl Script {
             Does::Spawned => self.spawned(),
             Does::NotSpawned if self.prompts.is_empty() && !is_open => self.not_spawned(),
             Does::NotSpawned => self,
-            Does::Ready => self
-                .says(AgentEvent::Ready { agent_session_id: None, context: AgentContext::Resumed }),
+            Does::Ready(can_resume) => self.says(AgentEvent::Ready {
+                agent_session_id: can_resume.then(|| "theirs".into()),
+                context: AgentContext::Resumed,
+                can_resume,
+            }),
             Does::Turn => match self.next_prompt() {
                 Some(message) => self.turn(message.as_str()),
                 None => self,
@@ -223,6 +236,7 @@ impl Script {
             },
             Does::Says(true) => self.delta("a"),
             Does::Says(false) => self.thought("b"),
+            Does::Babbles => self.babbles(),
             Does::AsksPermission => {
                 let option = PermissionOption {
                     option_id: "yes".into(),

@@ -19,8 +19,17 @@ impl Script {
     }
 
     pub(super) fn ready(self) -> Self {
-        let agent_session_id = Some("theirs".into());
-        self.says(AgentEvent::Ready { agent_session_id, context: AgentContext::New })
+        self.says_ready(false)
+    }
+
+    /// As an agent that a later run can go on with.
+    pub(super) fn ready_to_resume(self) -> Self {
+        self.says_ready(true)
+    }
+
+    fn says_ready(self, can_resume: bool) -> Self {
+        let (agent_session_id, context) = (Some("theirs".into()), AgentContext::New);
+        self.says(AgentEvent::Ready { agent_session_id, context, can_resume })
     }
 
     pub(super) fn fails(self, code: TransportFault) -> Self {

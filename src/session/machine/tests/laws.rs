@@ -49,6 +49,11 @@ impl Laws {
             Body::QuestionResolved { question_id, .. } => {
                 assert!(before.questions.iter().any(|open| open.question_id == *question_id));
             }
+            Body::AgentInactive { since } => {
+                assert!(*since < draft.ts);
+                assert!(before.turn.is_some() || before.dispatched.is_some(), "it has no turn");
+                assert!(before.permissions.is_empty() && before.questions.is_empty());
+            }
             Body::InterruptRequested { .. } => assert_eq!(before.interrupt, None),
             Body::InterruptCompleted { .. } | Body::InterruptFailed { .. } => {
                 assert_ne!(before.interrupt, None, "the outcome of nothing");

@@ -76,6 +76,7 @@ fn an_agent_that_goes_on_in_another_session_of_its_own_says_so_once() {
     let another = |agent_session_id: &str| AgentEvent::Ready {
         agent_session_id: Some(agent_session_id.into()),
         context: AgentContext::New,
+        can_resume: true,
     };
     let script = Script::running("m1").quiet().says(another("another")).then("started new");
     let script = script.says(another("another")).then("").is(State::Active);

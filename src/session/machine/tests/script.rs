@@ -40,6 +40,9 @@ pub(super) fn policy() -> Policy {
         suspend_grace: secs(120),
         permission_timeout: secs(12 * 3600),
         interrupt_step: secs(5),
+        inactivity: None,
+        inactivity_interrupt: false,
+        park_after: None,
         restarts: RestartPolicy {
             max_restarts: 3,
             within: secs(60),
@@ -88,6 +91,8 @@ pub(super) struct Script {
     /// Orders and prompts that reached the child.
     pub(super) orders: Vec<String>,
     pub(super) prompts: VecDeque<MessageId>,
+    /// The agent was told of as inactive, and has not spoken since.
+    pub(super) is_silent: bool,
     tickets: u64,
     pub(super) unanswered: BTreeSet<u64>,
     pub(super) told: Vec<String>,
@@ -119,6 +124,7 @@ impl Script {
             child: None,
             orders: Vec::new(),
             prompts: VecDeque::new(),
+            is_silent: false,
             tickets: 0,
             unanswered: BTreeSet::new(),
             told: Vec::new(),
@@ -135,12 +141,20 @@ impl Script {
 
     /// ACTIVE and watched.
     pub(super) fn active() -> Self {
-        Self::starting(policy()).ready().quiet()
+        Self::active_with(policy())
+    }
+
+    pub(super) fn active_with(policy: Policy) -> Self {
+        Self::starting(policy).ready().quiet()
     }
 
     /// ACTIVE, with the turn of this message open.
     pub(super) fn running(message: &str) -> Self {
-        Self::active().send(message).turn(message).quiet()
+        Self::running_with(policy(), message)
+    }
+
+    pub(super) fn running_with(policy: Policy, message: &str) -> Self {
+        Self::active_with(policy).send(message).turn(message).quiet()
     }
 
     // What was told
@@ -226,8 +240,16 @@ impl Script {
         if matches!(what, Happened::Exited(_) | Happened::SpawnFailed { .. }) {
             self.child = None;
         }
+        if matches!(what, Happened::Said { .. }) {
+            self.is_silent = false;
+        }
         self.step(Input::Transport { run, what });
         self
+    }
+
+    /// A line that means nothing.
+    pub(super) fn babbles(self) -> Self {
+        self.happens(Happened::Said { events: Vec::new(), ack: None })
     }
 
     pub(super) fn says(self, event: AgentEvent) -> Self {

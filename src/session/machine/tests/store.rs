@@ -14,7 +14,7 @@ use crate::{
     },
     session::{
         Refusal, Reply,
-        machine::{AcceptTicket, Effect, Input, Machine, Step, Ticket},
+        machine::{AcceptTicket, Child, Effect, Input, Machine, Policy, Step, Ticket},
     },
     store::{Appended, MessageStatus, Receipt, StoreError},
 };
@@ -46,6 +46,7 @@ impl Script {
         self.unanswered.clear();
         self.prompts.clear();
         self.child = None;
+        self.is_silent = false;
         let first = Session::new(
             self.row.id,
             self.row.agent.clone(),
@@ -74,6 +75,13 @@ impl Script {
         self.machine = Machine::new(self.row.clone(), queued, self.policy.clone());
     }
 
+    /// The configuration is read again.
+    pub(super) fn reload(&mut self, policy: Policy) {
+        self.machine.set_policy(policy.clone());
+        // Of which kind the agent is, its child says.
+        self.policy = Policy { has_turns: self.policy.has_turns, ..policy };
+    }
+
     pub(super) fn step(&mut self, input: Input) {
         let step = self.machine.step(self.now, input);
         self.take(step);
@@ -90,11 +98,19 @@ impl Script {
         for draft in &step.drafts {
             self.told.push(told::draft(draft));
             self.laws.see(draft);
+            self.see(&draft.body);
         }
         let session = self.machine.session();
         assert!(step.changed || before == *session, "a change without its row");
         assert_eq!(self.laws.session, *session, "the session is the fold of its events");
         assert_eq!(self.machine.stats().invalid_transitions, 0, "{:?}", self.machine);
+        let has_none = self.machine.child == Child::Parked;
+        assert_eq!(
+            session.parked, has_none,
+            "a session is parked without a child: {:?}",
+            self.machine
+        );
+        assert!(!has_none || self.child.is_none(), "a child is left");
         if session.state == State::Ended {
             assert_eq!(self.machine.next_deadline(), None, "an end waits for nothing");
         }
@@ -102,6 +118,21 @@ impl Script {
         self.waiting.push_back(Batch { drafts: step.drafts, row, then: step.then });
         if self.is_prompt {
             self.commit(usize::MAX);
+        }
+    }
+
+    /// What holds between an event and the child, of which the log knows nothing.
+    fn see(&mut self, body: &Body) {
+        match body {
+            Body::AgentInactive { .. } => {
+                assert!(!self.is_silent, "inactive twice, and nothing between");
+                self.is_silent = true;
+            }
+            Body::MessageDispatched { message_id } => {
+                let is_deaf = self.orders.iter().any(|order| order == "close stdin");
+                assert!(!is_deaf, "{message_id} for a child that hears nothing any more");
+            }
+            _ => {}
         }
     }
 
