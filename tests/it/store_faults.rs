@@ -3,7 +3,7 @@
 
 use crate::support::{
     Disk, PATIENCE, Process, Sse, assert_dense, assert_no_process_in, becomes, configured, ends,
-    failure, is, of_type, only, types,
+    failure, is, of_type, only, types, within,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -248,8 +248,25 @@ async fn a_page_that_is_lost_under_the_server_is_told_where_it_is_read_and_other
     let lost = server.create("demo").await;
     server.send(&lost, "m1", "flood 3000").await;
     server.turn(&lost, "m1").await;
+    // When another one of that length goes, what is left is put in order.
+    let other = server.create("demo").await;
+    server.send(&other, "m1", "flood 4000").await;
+    server.turn(&other, "m1").await;
+    server.delete(&format!("/v1/sessions/{other}")).await.expect(204);
+    let database =
+        rusqlite::Connection::open(server.folder.path().join("data/seawall.db")).unwrap();
+    let packed = "SELECT (SELECT count(*) FROM packed) > 0 AND (SELECT count(*) FROM recent) = 0";
+    within("the packing", async {
+        while !database.query_row(packed, [], |row| row.get::<_, bool>(0)).unwrap() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let (status, folder) = server.stop().await;
     assert_eq!(status.code(), Some(0));
+    // Pages that are free hold old copies.
+    database.execute_batch("VACUUM").unwrap();
+    drop(database);
     // The next server has read none of it yet, but for its check.
     let server = Process::start_in(folder).await;
     let well = server.create("demo").await;
