@@ -67,6 +67,7 @@ async fn a_full_disk_refuses_what_is_to_be_kept_and_all_that_acts_on_children_go
             server.send(id, "m1", "hang").await;
             server.until(id, |event| event["type"] == "agent.message").await;
         }
+        server.until(&quiet, becomes("ACTIVE")).await;
         let pid = server.session(&stopped).await["pid"].as_u64().unwrap();
         let mut stream = server.follow(&stopped).await;
         ready(&server, 200).await;
