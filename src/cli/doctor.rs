@@ -101,7 +101,11 @@ async fn examine(
         failed += usize::from(!ok);
         match output.json {
             true => output.object(&Line { agent, ok, finding: &finding })?,
-            false => output.line(&format!("{agent}: {}", finding.detail()))?,
+            // What an agent says of itself may be several lines.
+            false => {
+                let sentence = finding.detail().split_whitespace().collect::<Vec<_>>().join(" ");
+                output.line(&format!("{agent}: {sentence}"))?;
+            }
         }
     }
     match failed {

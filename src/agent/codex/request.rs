@@ -2,6 +2,7 @@
 //! once, under the id it came with.
 
 mod asked;
+mod form;
 
 use super::{item::Items, wire};
 use crate::{

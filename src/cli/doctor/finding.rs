@@ -97,7 +97,7 @@ fn is_of_its_version(detail: &str) -> bool {
 }
 
 /// What agents say that do not know their arguments.
-const UNKNOWN: [&str; 7] = [
+const UNKNOWN: [&str; 9] = [
     "unrecognized subcommand",
     "unrecognized option",
     "unrecognized argument",
@@ -105,6 +105,9 @@ const UNKNOWN: [&str; 7] = [
     "unknown option",
     "unknown argument",
     "unknown command",
+    // Or they show their help, and the fault has gone by.
+    "usage:",
+    "show help",
 ];
 
 /// What agents say that end because nobody is logged in.
@@ -126,31 +129,41 @@ fn died(command: &str, exit: &Exit, trial: &Trial) -> Finding {
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".to_owned(),
     };
-    let heard = heard(trial);
-    let words = heard.to_lowercase();
-    let has = |list: &[&str]| list.iter().any(|word| words.contains(word));
-    if has(&UNKNOWN) {
+    if let Some(line) = line_with(&UNKNOWN, trial) {
+        let heard = last_words(line);
         return Finding::TooOld(format!(
             "`{command}` {how} and does not know its arguments{heard}; it may be too old, or `args` of the profile wrong"
         ));
     }
-    if has(&LOGGED_OUT) {
+    if let Some(line) = line_with(&LOGGED_OUT, trial) {
+        let heard = last_words(line);
         return Finding::NotLoggedIn(format!(
             "`{command}` {how}, probably since nobody is logged in{heard}; log in with the agent's own command as the \
              account it runs as, or give it a key in the profile's `env_file`"
         ));
     }
+    let heard = heard(trial);
     Finding::Died(format!("`{command}` {how} before it was ready{heard}"))
+}
+
+/// The last line that it said with one of these words in it.
+fn line_with<'a>(list: &[&str], trial: &'a Trial) -> Option<&'a str> {
+    let lines = trial.said.lines().chain(trial.stderr_tail.lines());
+    let has = |line: &&str| {
+        let line = line.to_lowercase();
+        list.iter().any(|word| line.contains(word))
+    };
+    lines.filter(has).next_back()
 }
 
 /// The end of what it said, on stderr or else on stdout.
 fn heard(trial: &Trial) -> String {
-    let last = |text: &str| text.lines().rev().find(|line| !line.trim().is_empty()).map(plain);
-    let (stderr, stdout) = (last(&trial.stderr_tail), last(&trial.said));
-    match stderr.or(stdout) {
-        Some(line) => format!("; its last words: {line}"),
-        None => String::new(),
-    }
+    let mut lines = trial.said.lines().chain(trial.stderr_tail.lines()).rev();
+    lines.find(|line| !line.trim().is_empty()).map_or_else(String::new, last_words)
+}
+
+fn last_words(line: &str) -> String {
+    format!("; its last words: {}", plain(line))
 }
 
 /// Without colours and at a length that can be read.
@@ -212,6 +225,7 @@ mod tests {
             (Outcome::Silent, "", "silent"),
             (exited(2), "error: unrecognized subcommand 'app-server'", "too_old"),
             (exited(1), "Invalid API key · Please run /login", "not_logged_in"),
+            (exited(1), "Unknown argument: acq\n\nOptions:\n -h  Show help\n --login", "too_old"),
             (exited(1), "Segmentation fault", "died"),
             (exited(0), "", "died"),
         ] {

@@ -1,7 +1,7 @@
 //! Codex's requests in our words, and our outcomes in Codex's. Options are chosen by what they mean; a decision without a
 //! meaning here keeps its name.
 
-use super::Items;
+use super::{Items, form::Form};
 use crate::{
     agent::AgentRequest,
     domain::event::{Outcome, PermissionOption},
@@ -21,7 +21,9 @@ pub(super) enum Asked {
     },
     Input,
     /// Of an MCP server, by way of Codex.
-    Elicitation,
+    Elicitation {
+        form: Option<Form>,
+    },
 }
 
 /// What people see.
@@ -61,9 +63,7 @@ impl Asked {
                 let questions = questions.iter().map(question).collect();
                 Some((Self::Input, Shown::Question { questions }))
             }
-            "mcpServer/elicitation/request" => {
-                Some((Self::Elicitation, elicitation(fields, request)))
-            }
+            "mcpServer/elicitation/request" => Some(elicitation(fields, request)),
             _ => None,
         }
     }
@@ -82,12 +82,13 @@ impl Asked {
                 _ => json!({ "permissions": {}, "scope": "turn" }),
             },
             Self::Input => json!({ "answers": answers(outcome) }),
-            Self::Elicitation => match outcome {
+            Self::Elicitation { form } => match outcome {
                 Outcome::Selected { option_id } if option_id == "accept" => {
                     json!({ "action": "accept", "content": {}, "_meta": null })
                 }
                 Outcome::Answered { answers } => {
-                    json!({ "action": "accept", "content": answers, "_meta": null })
+                    let content = form.map(|form| form.content(answers));
+                    json!({ "action": "accept", "content": content, "_meta": null })
                 }
                 Outcome::Cancelled => json!({ "action": "cancel", "content": null, "_meta": null }),
                 Outcome::Selected { .. } | Outcome::Expired => {
@@ -205,6 +206,7 @@ fn answers(outcome: &Outcome) -> Value {
     let texts = |answer: &Value| match answer.get("answers").unwrap_or(answer) {
         Value::Array(texts) => texts.iter().map(text).collect(),
         Value::Null => Vec::new(),
+        Value::String(text) if text.is_empty() => Vec::new(),
         other => vec![text(other)],
     };
     let answer =
@@ -216,24 +218,24 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A form is a question for each field of it; what has none to fill in is a yes or no.
-fn elicitation(fields: &Map<String, Value>, AgentRequest(number): AgentRequest) -> Shown {
-    let message = fields.get("message").or_else(|| fields.get("title")).and_then(Value::as_str);
-    let schema = fields.get("requestedSchema");
-    let properties = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
-    if let Some(properties) = properties.filter(|properties| !properties.is_empty()) {
-        let question = |(id, schema): (&String, &Value)| json!({ "id": id, "header": id, "question": message, "schema": schema });
-        return Shown::Question { questions: properties.iter().map(question).collect() };
+/// What has nothing to fill in is a yes or no.
+fn elicitation(fields: &Map<String, Value>, AgentRequest(number): AgentRequest) -> (Asked, Shown) {
+    let text = |key: &str| fields.get(key).and_then(Value::as_str);
+    let server = text("serverName").unwrap_or("an MCP server");
+    let message = text("message").or_else(|| text("title"));
+    let message = message.map_or_else(|| format!("{server} asks"), str::to_owned);
+    if let Some(form) = Form::of(fields.get("requestedSchema")) {
+        let questions = form.questions(&message);
+        return (Asked::Elicitation { form: Some(form) }, Shown::Question { questions });
     }
-    let server = fields.get("serverName").and_then(Value::as_str).unwrap_or("an MCP server");
     let tool_call = json!({
         "tool_call_id": format!("elicitation-{number}"),
-        "title": message.map_or_else(|| format!("{server} asks"), str::to_owned),
+        "title": message,
         "kind": "other",
         "status": "pending",
         "raw_input": fields,
     });
     let options =
         vec![option("accept", "Accept", "allow_once"), option("decline", "Decline", "reject_once")];
-    Shown::Permission { tool_call, options }
+    (Asked::Elicitation { form: None }, Shown::Permission { tool_call, options })
 }

@@ -129,6 +129,7 @@ fn a_question_goes_to_people_and_their_answers_back_as_lists() {
         (json!({"color": ["Red", "Blue"]}), json!({"color": {"answers": ["Red", "Blue"]}})),
         (json!({"color": {"answers": ["Red"]}}), json!({"color": {"answers": ["Red"]}})),
         (json!({"n": 7, "x": null}), json!({"n": {"answers": ["7"]}, "x": {"answers": []}})),
+        (json!({"color": ""}), json!({"color": {"answers": []}})),
         (json!("Red"), json!({})),
     ] {
         let mut probe = Probe::running();
@@ -160,7 +161,10 @@ fn an_mcp_servers_form_is_a_question_and_its_yes_or_no_a_permission() {
     let [AgentEvent::QuestionRequested { request, questions }] = &probe.said()[..] else {
         panic!("no question")
     };
-    assert_eq!((&questions[0]["id"], &questions[0]["question"]), (&json!("name"), &json!("Sure?")));
+    assert_eq!(
+        (&questions[0]["id"], &questions[0]["question"]),
+        (&json!("name"), &json!("Sure?\nname"))
+    );
     probe.answer(*request, Outcome::Answered { answers: json!({"name": "ann"}) });
     assert_eq!(
         result(&mut probe),
