@@ -148,12 +148,12 @@ fn died(command: &str, exit: &Exit, trial: &Trial) -> Finding {
 
 /// The last line that it said with one of these words in it.
 fn line_with<'a>(list: &[&str], trial: &'a Trial) -> Option<&'a str> {
-    let lines = trial.said.lines().chain(trial.stderr_tail.lines());
+    let mut lines = trial.said.lines().chain(trial.stderr_tail.lines());
     let has = |line: &&str| {
         let line = line.to_lowercase();
         list.iter().any(|word| line.contains(word))
     };
-    lines.filter(has).next_back()
+    lines.rfind(has)
 }
 
 /// The end of what it said, on stderr or else on stdout.
