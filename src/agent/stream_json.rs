@@ -182,7 +182,7 @@ impl StreamJson {
 
     fn system(&mut self, message: Value, out: &mut Output) {
         match text(&message, "subtype") {
-            Some("init") => self.init(message, out),
+            Some("init") if self.phase == Phase::Open => self.init(message, out),
             Some("thinking_tokens") => {}
             Some("status") if message["status"] == "requesting" => {}
             _ => out.events.push(AgentEvent::Raw(message)),
@@ -194,9 +194,7 @@ impl StreamJson {
         self.turns.capabilities(&message);
         self.turns.taken_up(out);
         let session_id = text(&message, "session_id");
-        if let Some(session_id) =
-            session_id.filter(|id| self.phase == Phase::Open && *id != self.session_id)
-        {
+        if let Some(session_id) = session_id.filter(|id| *id != self.session_id) {
             self.session_id = session_id.to_owned();
             let agent_session_id = Some(self.session_id.clone());
             out.events.push(AgentEvent::Ready {

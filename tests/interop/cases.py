@@ -200,6 +200,22 @@ def kill_of_the_agent(agent, session):
     return note
 
 
+def kill_in_the_first_turn(agent, session):
+    """Not every agent has written down by then what it could resume; each says what is so."""
+    session.answers = "allow_once"
+    message = session.send(prompt(agent, LONG))
+    session.wait(is_type("agent.message"), "text")
+    since = session.mark()
+    os.kill(session.get()["pid"], 9)
+    check_lost(session, message, since)
+    started = session.wait(is_type("transport.started"), "new run", 60, since)["data"]
+    if started["context"] == "resumed":
+        knows(agent, session, LONG)
+    else:
+        whole_turn(agent, session, "hello again")
+    return f"its context is {started['context']}"
+
+
 def kill_of_the_server(agent, session):
     session.answers = "allow_once"
     whole_turn(agent, session, "the word is mulberry")
@@ -255,6 +271,7 @@ CASES = [
     ("interrupted in a text", an_interrupt_in_a_text),
     ("interrupted in a tool", an_interrupt_in_a_tool),
     ("the agent killed in a turn, and resumed", kill_of_the_agent),
+    ("the agent killed in its first turn", kill_in_the_first_turn),
     ("the server killed in a turn, and resumed", kill_of_the_server),
     ("two devices answer one permission", two_devices),
     ("a message sent while busy", sent_while_busy),

@@ -79,13 +79,16 @@ def shell_input(shell, command):
     return {"command": command, "description": "Run a command"}
 
 
+def texts(content):
+    """The texts of a content that is a text or a list of blocks; agents put notes of their own in tags beside them."""
+    blocks = [{"text": content}] if isinstance(content, str) else content or []
+    found = [block.get("text", "") for block in blocks if isinstance(block, dict)]
+    return [text for text in found if text and not text.lstrip().startswith("<")]
+
+
 def plain(content):
-    """The text of a content that is a text or a list of blocks; agents put notes of their own in tags before it."""
-    if isinstance(content, str):
-        return content
-    texts = [block.get("text", "") for block in content or [] if isinstance(block, dict)]
-    texts = [text for text in texts if text and not text.lstrip().startswith("<")]
-    return texts[-1] if texts else ""
+    """The last of them, which is what was said."""
+    return content if isinstance(content, str) else (texts(content) or [""])[-1]
 
 
 class Anthropic:
@@ -95,13 +98,13 @@ class Anthropic:
         users = [message for message in body.get("messages", []) if message.get("role") == "user"]
         blocks = users[-1]["content"] if users else ""
         blocks = [{"type": "text", "text": blocks}] if isinstance(blocks, str) else blocks
-        said = [plain(message["content"]) for message in users]
+        said = [text for message in users for text in texts(message["content"])]
         # What stands last counts: a prompt may come in one message with the result of a tool that was broken off.
         for block in reversed(blocks):
             if block.get("type") == "tool_result":
                 return Asked("", plain(block.get("content")), tools)
             if plain([block]):
-                return Asked(plain([block]), None, tools, [text for text in said if text])
+                return Asked(plain([block]), None, tools, said)
         return Asked("", None, tools)
 
     @staticmethod
@@ -151,13 +154,13 @@ class Responses:
         items = body.get("input") or []
         if isinstance(items, str):
             return Asked(items, None, tools)
-        said = [plain(item.get("content")) for item in items if item.get("role") == "user"]
+        said = [text for item in items if item.get("role") == "user" for text in texts(item.get("content"))]
         for item in reversed(items):
             if item.get("type", "").endswith("_output"):
                 return Asked("", plain(item.get("output")), tools)
             text = plain(item.get("content")) if item.get("role") == "user" else ""
             if text:
-                return Asked(text, None, tools, [text for text in said if text])
+                return Asked(text, None, tools, said)
         return Asked("", None, tools)
 
     @staticmethod
@@ -193,8 +196,8 @@ class Chat:
         if messages[-1].get("role") == "tool":
             return Asked("", plain(messages[-1].get("content")), tools)
         users = [message for message in messages if message.get("role") == "user"]
-        said = [plain(message.get("content")) for message in users]
-        return Asked(said[-1] if said else "", None, tools, said)
+        said = [text for message in users for text in texts(message.get("content"))]
+        return Asked(plain(users[-1].get("content")) if users else "", None, tools, said)
 
     @staticmethod
     def stream(turn, body, say):

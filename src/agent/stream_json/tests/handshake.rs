@@ -73,6 +73,13 @@ fn an_agent_without_a_login_says_how_to_log_in() {
 }
 
 #[test]
+fn no_turn_begins_before_the_agent_is_ready() {
+    let mut probe = Probe::started(options());
+    probe.hear(init());
+    assert_eq!(probe.said(), [AgentEvent::Raw(init())]);
+}
+
+#[test]
 fn a_refused_handshake_says_why() {
     let mut probe = Probe::started(options());
     let response = json!({"subtype": "error", "request_id": "seawall-1", "error": "too old"});
