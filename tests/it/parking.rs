@@ -3,7 +3,10 @@
 
 use crate::support::*;
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 const LIMIT: Duration = Duration::from_secs(900);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -128,9 +131,12 @@ async fn a_parked_session_that_panics_is_rebuilt_parked() {
     let id = parked(&server).await;
     let before = server.events(&id).await.len();
     fail::cfg("session::ask", "1*panic(as told)").unwrap();
-    server.try_send(&id, "m2", "hello").await;
+    // Until the dead actor is known as such, who asks is told to ask again.
+    let start = Instant::now();
+    while server.try_send(&id, "m2", "hello").await.status != 202 {
+        assert!(start.elapsed() < PATIENCE, "it is not taken up again");
+    }
     fail::remove("session::ask");
-    server.send(&id, "m2", "hello").await;
     let events = server.look_until(&id, turn_of("m2")).await;
     assert!(of_type(&events[before..], "transport.failed").is_empty(), "{events:#?}");
     assert!(of_type(&events, "transport.restarting").is_empty());
