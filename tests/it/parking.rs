@@ -90,7 +90,7 @@ async fn a_stream_of_a_parked_session_is_quiet_and_sees_it_wake() {
     let mut stream = server.stream(&format!("/v1/stream?sessions={id}")).await;
     let (snapshot, _) = stream.named("snapshot").await;
     assert_eq!((&snapshot["client_state"], &snapshot["run"]), (&json!("idle"), &json!(1)));
-    server.advance(Duration::from_secs(3600));
+    server.advance(Duration::from_secs(30));
     server.send(&id, "m2", "hello").await;
     let events = stream.events_until(turn_of("m2")).await;
     let states: Vec<&Value> =
