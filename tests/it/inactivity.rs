@@ -88,3 +88,26 @@ async fn an_agent_that_hangs_and_hears_nothing_is_replaced_and_resumed() {
     server.advance(Duration::from_secs(1));
     server.look_until(&id, |event| event["data"]["context"] == "resumed").await;
 }
+
+#[tokio::test]
+async fn while_the_log_takes_nothing_an_agent_is_not_called_silent() {
+    let server = Driven::start("").await;
+    let id = running(&server, "demo", "hang").await;
+    fail::cfg("log::commit", "return").unwrap();
+    // It is detached, which cannot be written.
+    server.advance(Duration::from_secs(5));
+    let unavailable = |row: &serde_json::Value| row["store"] == "unavailable";
+    let start = std::time::Instant::now();
+    while !unavailable(&server.session(&id).await) {
+        assert!(start.elapsed() < PATIENCE, "the log takes all");
+    }
+    server.advance(LIMIT);
+    server.withdraw(&id, "none").await.refused(503, "store_unavailable");
+    fail::remove("log::commit");
+    server.advance(Duration::from_secs(1));
+    server.look_until(&id, becomes("DETACHED")).await;
+    server.settled(&id).await;
+    assert_eq!(inactive(&server, &id).await, 0);
+    server.advance(LIMIT);
+    server.look_until(&id, is("agent.inactive")).await;
+}

@@ -3,7 +3,10 @@
 
 use crate::support::*;
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 const LIMIT: Duration = Duration::from_secs(900);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -87,7 +90,7 @@ async fn a_stream_of_a_parked_session_is_quiet_and_sees_it_wake() {
     let mut stream = server.stream(&format!("/v1/stream?sessions={id}")).await;
     let (snapshot, _) = stream.named("snapshot").await;
     assert_eq!((&snapshot["client_state"], &snapshot["run"]), (&json!("idle"), &json!(1)));
-    server.advance(Duration::from_secs(3600));
+    server.advance(Duration::from_secs(30));
     server.send(&id, "m2", "hello").await;
     let events = stream.events_until(turn_of("m2")).await;
     let states: Vec<&Value> =
@@ -128,9 +131,12 @@ async fn a_parked_session_that_panics_is_rebuilt_parked() {
     let id = parked(&server).await;
     let before = server.events(&id).await.len();
     fail::cfg("session::ask", "1*panic(as told)").unwrap();
-    server.try_send(&id, "m2", "hello").await;
+    // Until the dead actor is known as such, who asks is told to ask again.
+    let start = Instant::now();
+    while server.try_send(&id, "m2", "hello").await.status != 202 {
+        assert!(start.elapsed() < PATIENCE, "it is not taken up again");
+    }
     fail::remove("session::ask");
-    server.send(&id, "m2", "hello").await;
     let events = server.look_until(&id, turn_of("m2")).await;
     assert!(of_type(&events[before..], "transport.failed").is_empty(), "{events:#?}");
     assert!(of_type(&events, "transport.restarting").is_empty());

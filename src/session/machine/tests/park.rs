@@ -3,6 +3,7 @@
 use super::script::{Script, lines, policy, secs};
 use crate::{
     agent::{AgentEvent, AgentRequest},
+    config::Restart,
     domain::{State, event::StopReason},
     session::{Request, machine::Policy},
 };
@@ -52,6 +53,15 @@ fn a_child_that_does_not_leave_is_helped_up_the_ladder_and_nothing_counts_as_a_f
         script = script.ready_to_resume().turn(&message).turn_ends(StopReason::EndTurn);
     }
     assert_eq!(script.machine.session().restarts, 0);
+}
+
+#[test]
+fn the_profiles_choice_of_restarts_says_nothing_of_it() {
+    for restart in [Restart::OnFailure, Restart::Always, Restart::Never] {
+        let script = Script::starting(Policy { restart, ..thrifty() }).ready_to_resume();
+        let script = script.after(secs(LIMIT)).quiet().exits(1).then("exited 1");
+        script.is(State::Active).send("m1").is(State::Starting);
+    }
 }
 
 #[test]
