@@ -60,6 +60,9 @@ pub(super) struct Follower {
     due: Timestamp,
 }
 
+/// A cursor that no log comes to, and that all clients can read.
+const AHEAD: Seq = Seq((1 << 53) - 1);
+
 /// One session on the stream.
 pub(super) struct Place {
     tail: Tail,
@@ -93,6 +96,16 @@ impl Place {
         let opening = Some(plan.gap.map(Box::new));
         Self { tail: Tail::new(watch, plan.cursor), key, opening, is_gone: false }
     }
+
+    /// Up to where the client was told of what there is. A gap counts when its frame is written: the token of a frame
+    /// before, of another session, must not stand behind it, or who is cut off there would never hear of it.
+    fn told_to(&self) -> Seq {
+        match &self.opening {
+            // Where it was is unknown: it hears again that it must not rely on what it has.
+            Some(Some(gap)) => gap.after.unwrap_or(AHEAD),
+            _ => self.tail.cursor(),
+        }
+    }
 }
 
 impl Follower {
@@ -106,7 +119,7 @@ impl Follower {
     ) -> Self {
         let mut frames = Frames::new(Token::new(app.log.store_id()));
         for place in &places {
-            frames.place(place.key, place.tail.cursor());
+            frames.place(place.key, place.told_to());
         }
         let mut registries = app.registry.generations();
         registries.mark_unchanged();

@@ -121,3 +121,35 @@ async fn a_request_that_makes_no_sense_is_refused_and_says_what_is_wrong() {
     }
     assert_eq!(server.registry.sync().await.unwrap().streams, 0);
 }
+
+/// Promise 3. The frames of a session come before the gap of the next one: the tokens that they bear must not stand behind
+/// a gap that was not told yet.
+#[tokio::test]
+async fn a_gap_that_a_cut_kept_from_being_told_is_told_by_the_next_stream() {
+    let server = Driven::start("").await;
+    let (near, head) = active(&server, "cat").await;
+    let (far, _) = active(&server, "cat").await;
+    grow(&server, &far, 300).await;
+    let path = format!("/v1/stream?sessions={near},{far}");
+    for (place, reason, after) in [
+        (format!("&after={near}:{head},{far}:3"), "replay_cap", Some(3)),
+        (format!("&after={near}:{head},{far}:9000"), "cursor_ahead", Some(9000)),
+        // That it was unknown is not known any more, but still that it is no place to go on from.
+        ("&cursor=x".into(), "cursor_ahead", None),
+    ] {
+        let (first, token) = server.stream(&format!("{path}{place}")).await.named("snapshot").await;
+        assert_eq!(first["session_id"], near.as_str());
+        let mut stream = server.stream(&format!("{path}&cursor={token}")).await;
+        assert!(named(&opening(&mut stream).await, "gap").is_empty());
+        let frames = opening(&mut stream).await;
+        let gaps = named(&frames, "gap");
+        assert_eq!(gaps.len(), 1, "{frames:?}");
+        assert_eq!(
+            (&gaps[0]["session_id"], &gaps[0]["reason"]),
+            (&far.clone().into(), &reason.into())
+        );
+        if let Some(after) = after {
+            assert_eq!(gaps[0]["after"], after);
+        }
+    }
+}
