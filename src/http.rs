@@ -54,6 +54,7 @@ pub struct App {
     started_at: Timestamp,
     pulse: Arc<Pulse>,
     metrics: Arc<Metrics>,
+    samples: watch::Sender<admin::history::Samples>,
     requests: requests::Requests,
     access: watch::Sender<Arc<Access>>,
     /// For streams that have their socket to themselves.
@@ -131,6 +132,7 @@ impl App {
             cookie_key,
             logger,
             started_at: clock.now(),
+            samples: watch::Sender::new(admin::history::Samples::new(clock.now())),
             pulse,
             metrics,
             requests: requests::Requests::new(),

@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     config::{Config, Live, Refused, Reloaded, Source, Token},
     domain::SessionId,
-    http::{App, Parts, auth},
+    http::{App, Parts, admin, auth},
     logging::Logger,
     process::{child::Launcher, sweep::sweep},
     registry::{
@@ -169,6 +169,7 @@ impl Server {
         }));
         let faces = Faces::open(&app, public, admin, certificate).map_err(StartError::Serve)?;
         actix::spawn(retention::keep(log.clone(), config.clone(), clock));
+        actix::spawn(admin::history::keep(app.clone()));
         let (status_of_reloads, shown) = (status.clone(), faces.shown());
         let reloading = Reloading { source, app, status: status_of_reloads, data, faces: shown };
         actix::spawn(reloading.serve(reloads));

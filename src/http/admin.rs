@@ -5,6 +5,7 @@ pub(super) mod backup;
 pub(super) mod config;
 pub(super) mod drain;
 pub(super) mod health;
+pub(crate) mod history;
 pub(super) mod metrics;
 pub(super) mod sessions;
 pub(super) mod status;
@@ -41,6 +42,7 @@ fn endpoints() -> Vec<Endpoint> {
         get("/metrics", metrics::serve),
         get("/admin/openapi.json", openapi::serve_admin),
         get("/admin/status", status::status),
+        get("/admin/history", history::history),
         get("/admin/sessions", sessions::list),
         get("/admin/sessions/{id}", sessions::get),
         post("/admin/sessions/{id}/kill", sessions::kill),
@@ -61,6 +63,7 @@ fn endpoints() -> Vec<Endpoint> {
 pub(super) fn console() -> Vec<Endpoint> {
     vec![
         get("/v1/admin/status", status::status),
+        get("/v1/admin/history", history::history),
         get("/v1/admin/sessions", sessions::list),
         get("/v1/admin/sessions/{id}", sessions::get),
         get("/v1/admin/connections", streams::list),

@@ -53,6 +53,30 @@ pub struct StoreCounts {
     pub pages_read: u64,
 }
 
+/// `GET /admin/history`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct History {
+    /// The oldest first.
+    pub samples: Vec<HistorySample>,
+}
+
+/// The server at one moment, and what it did since the sample before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HistorySample {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// How long the sample before is ago.
+    pub over_ms: u64,
+    /// Events that were committed to the log.
+    pub appended: u64,
+    /// Restarts of agents, sessions and the registry.
+    pub restarts: u64,
+    /// Open streams.
+    pub streams: usize,
+    /// The most events that one stream is behind.
+    pub max_lag: u64,
+}
+
 /// `GET /admin/connections`
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionList {

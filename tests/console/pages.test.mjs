@@ -313,18 +313,16 @@ test("times and states are said shortly", () => {
   assert.equal(standing({ state: "DETACHED", client_state: "requires_action" }).word, "needs you");
 });
 
-test("samples are of the last hour, and a pause is no line", () => {
-  const samples = new Samples();
-  const status = (restarts) => ({ sessions: { restarts }, streams: { max_lag: 2 } });
-  samples.heads([{ id: "a", head_seq: 10 }]);
-  samples.add(0, status(1));
-  samples.heads([{ id: "a", head_seq: 15 }, { id: "b", head_seq: 3 }]);
-  samples.add(5000, status(3));
-  assert.deepEqual(samples.all.map(({ events, restarts }) => [events, restarts]), [[0, 0], [5, 2]]);
-  samples.add(100_000, status(0));
-  assert.equal(samples.line("events", 100_000).lines.length, 2);
-  samples.add(3_700_000, status(0));
-  assert.equal(samples.all.length, 2);
+test("samples are drawn by the server's clock, and a pause is no line", () => {
+  assert.deepEqual(new Samples().line("lag"), { lines: [], last: 0, max: 0 });
+  const sample = (secs, over_ms, appended, restarts) => ({ at: new Date(secs * 1000).toISOString(), over_ms, appended, restarts, streams: 1, max_lag: 2 });
+  const samples = new Samples({ samples: [sample(0, 15_000, 30, 0), sample(900, 900_000, 90, 3), sample(1800, 900_000, 0, 0), sample(1801, 1000, 50, 1)] });
+  assert.deepEqual(samples.all.map(({ events }) => events), [2, 0.1, 0, 10], "one that has only begun is no flood");
+  const { lines, last, max } = samples.line("restarts");
+  assert.deepEqual([last, max], [1, 3]);
+  assert.deepEqual(lines.map((points) => points.map(({ y }) => y)), [[0], [1], [0, 1 / 3]]);
+  assert.equal(lines[2][1].x, 1);
+  assert.ok(Math.abs(lines[0][0].x - 0.5) < 0.001);
 });
 
 test("the connection is told as it is, with when it is tried again", () => {

@@ -3,15 +3,16 @@
 mod metrics;
 mod sessions;
 
-use crate::support::{Api, Driven, Process, is, turn_of};
+use crate::support::{Api, Driven, Process, is, turn_of, within};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-const CALLS: [(&str, &str); 15] = [
+const CALLS: [(&str, &str); 16] = [
     ("GET", "/metrics"),
     ("GET", "/admin/status"),
+    ("GET", "/admin/history"),
     ("GET", "/admin/sessions"),
     ("GET", "/admin/sessions/00000000-0000-0000-0000-000000000001"),
     ("POST", "/admin/sessions/00000000-0000-0000-0000-000000000001/kill"),
@@ -28,8 +29,9 @@ const CALLS: [(&str, &str); 15] = [
 ];
 
 /// Those that a console needs: the public listener has them too, where it is told to.
-const CONSOLE: [(&str, &str); 8] = [
+const CONSOLE: [(&str, &str); 9] = [
     ("GET", "/admin/status"),
+    ("GET", "/admin/history"),
     ("GET", "/admin/sessions"),
     ("GET", "/admin/sessions/00000000-0000-0000-0000-000000000001"),
     ("GET", "/admin/connections"),
@@ -151,6 +153,47 @@ async fn the_status_counts_sessions_streams_messages_and_storage() {
     server.get(&format!("/v1/sessions/{id}/events")).await.expect(200);
     let status = server.admin().get("/admin/status").await.expect(200);
     assert_eq!(status["store"]["pages_read"], read + 1);
+}
+
+#[tokio::test]
+async fn the_history_has_the_last_hour_in_samples() {
+    let server = Driven::start("").await;
+    let samples = || async {
+        let history = server.admin().get("/admin/history").await.expect(200);
+        history["samples"].as_array().unwrap().clone()
+    };
+    let sampled = |count| async move {
+        loop {
+            let samples = samples().await;
+            if samples.len() == count {
+                return samples;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let id = server.create("demo").await;
+    let mut stream = server.follow(&id).await;
+    server.send(&id, "m1", "hello").await;
+    stream.events_until(turn_of("m1")).await;
+    server.streams_open(1).await;
+    server.settled(&id).await;
+    let head = server.session(&id).await["head_seq"].clone();
+    // The one that has only begun.
+    let begun = within("a sample", sampled(1)).await;
+    assert_eq!((&begun[0]["appended"], &begun[0]["over_ms"]), (&head, &json!(0)));
+
+    server.advance(Duration::from_secs(15));
+    let first = within("a sample", sampled(2)).await;
+    assert_eq!((&first[0]["appended"], &first[0]["over_ms"]), (&head, &json!(15_000)));
+    assert_eq!((&first[0]["streams"], &first[0]["restarts"]), (&json!(1), &json!(0)));
+    assert_eq!((&first[1]["appended"], &first[1]["over_ms"]), (&json!(0), &json!(0)));
+    server.advance(Duration::from_secs(15));
+    let second = within("a sample", sampled(3)).await;
+    assert_eq!((&second[0], &second[1]["appended"]), (&first[0], &json!(0)));
+    // When they are older than an hour, the next one takes their place.
+    server.advance(Duration::from_secs(3601));
+    let later = within("a sample", sampled(2)).await;
+    assert_eq!(later[0]["over_ms"], 3_601_000);
 }
 
 #[tokio::test]

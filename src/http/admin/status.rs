@@ -7,9 +7,11 @@ use crate::{
         error::Failure,
         openapi::{Guarded, Operating},
     },
+    registry::connections::Connection,
     wire::admin::{SessionCounts, Status, StoreCounts, StreamCounts},
 };
 use actix_web::web::{Data, Json};
+use std::sync::Arc;
 
 /// The server in numbers
 #[utoipa::path(get, path = "/admin/status", tag = "admin",
@@ -17,10 +19,8 @@ use actix_web::web::{Data, Json};
 pub(super) async fn status(_: Admin, app: Data<App>) -> Result<Json<Status>, Failure> {
     let overview = super::overview(&app).await?;
     let stats = app.log.stats().await?;
-    let streams = &overview.connections;
     let rows = overview.sessions.iter().filter_map(|session| session.row.as_ref());
     let restarts = rows.map(|row| u64::from(row.restarts)).sum();
-    let lags = || streams.iter().map(|stream| stream.lag());
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").into(),
         uptime_ms: u64::try_from((app.clock.now() - app.started_at).as_millis())
@@ -33,16 +33,21 @@ pub(super) async fn status(_: Admin, app: Data<App>) -> Result<Json<Status>, Fai
             restarts,
         },
         queued_messages: stats.queued,
-        streams: StreamCounts {
-            open: streams.len(),
-            suspended: streams.iter().filter(|stream| stream.is_suspended()).count(),
-            behind: lags().filter(|lag| *lag > 0).count(),
-            max_lag: lags().max().unwrap_or(0),
-        },
+        streams: stream_counts(&overview.connections),
         store: StoreCounts {
             bytes: stats.bytes,
             free_bytes: stats.free_bytes,
             pages_read: app.log.pages_read(),
         },
     }))
+}
+
+pub(super) fn stream_counts(streams: &[Arc<Connection>]) -> StreamCounts {
+    let lags = || streams.iter().map(|stream| stream.lag());
+    StreamCounts {
+        open: streams.len(),
+        suspended: streams.iter().filter(|stream| stream.is_suspended()).count(),
+        behind: lags().filter(|lag| *lag > 0).count(),
+        max_lag: lags().max().unwrap_or(0),
+    }
 }

@@ -4,7 +4,8 @@ use super::{Bearer, Problem, bodies::Bodies};
 use crate::http::{
     App,
     admin::{
-        backup, config, console, drain, health, metrics, sessions, status, streams, supervision,
+        backup, config, console, drain, health, history, metrics, sessions, status, streams,
+        supervision,
     },
 };
 use actix_web::{HttpResponse, http::header::ContentType, web::Data};
@@ -17,7 +18,7 @@ use utoipa::OpenApi;
     paths(
         serve_admin,
         health::healthz, health::readyz, health::version, metrics::serve,
-        status::status,
+        status::status, history::history,
         sessions::list, sessions::get, sessions::kill,
         streams::list, streams::close, streams::sync,
         supervision::tree,

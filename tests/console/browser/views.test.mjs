@@ -189,7 +189,18 @@ test("the operator sees the server, and drains it", async () => {
   const id = await server.create();
   await server.send(id, "crash");
   await server.until(id, "transport.restarting");
-  await page.locator("figure", { hasText: "Restarts" }).locator("figcaption", { hasText: "max 1" }).waitFor();
+  const restarts = (page) => page.locator("figure", { hasText: "Restarts" });
+  await restarts(page).locator("figcaption", { hasText: "max 1" }).waitFor();
+  await page.close();
+  // A page of another browser has the plot of what was before it.
+  const later = await browser.context(server);
+  const other = await later.newPage();
+  await eventually("a line", async () => {
+    await other.goto("about:blank");
+    await other.goto(`${server.url}/#/server`);
+    await restarts(other).locator("figcaption", { hasText: "max 1" }).waitFor();
+    return /\d \d/.test(await restarts(other).locator("polyline").first().getAttribute("points"));
+  });
 });
 
 test("who is no admin sees no operator's view; who may only read is told so", async () => {

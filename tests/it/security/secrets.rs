@@ -47,7 +47,13 @@ async fn secrets_are_written_nowhere() {
     for path in ["/readyz", "/healthz", "/metrics"] {
         answers.push(server.admin().get(path).await.body);
     }
-    for path in ["/admin/status", "/admin/supervision", "/admin/connections", "/admin/config"] {
+    for path in [
+        "/admin/status",
+        "/admin/history",
+        "/admin/supervision",
+        "/admin/connections",
+        "/admin/config",
+    ] {
         answers.push(admin.admin().get(path).await.body);
     }
     let bad = format!("Authorization: Bearer {ADMIN}\r\nAuthorization: Bearer {ADMIN}\r\n");

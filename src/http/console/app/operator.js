@@ -9,7 +9,6 @@ import { oneLine } from "./text.js";
 import { since } from "./ticker.js";
 
 const EVERY = 5000;
-const KEPT = "seawall.samples";
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Operator {
@@ -23,7 +22,6 @@ export class Operator {
   #connections = [];
   #isShown = false;
   #isAllowed = false;
-  #isRestored = false;
   #fault = "";
   /** @type {number | undefined} */
   #timer;
@@ -38,17 +36,13 @@ export class Operator {
     return this.#isAllowed;
   }
 
-  /** Asks whether this view is for whoever is here; from then on it takes samples, also while it is not shown. */
+  /** Asks whether this view is for whoever is here; while it is shown, again and again. */
   async begin() {
     clearTimeout(this.#timer);
-    this.#restore();
     try {
       this.#status = await this.#app.client.admin("GET", ["status"]);
       this.#isAllowed = true;
       this.#fault = "";
-      this.#samples.heads(this.#app.sessions.sorted());
-      this.#samples.add(Date.now(), this.#status);
-      this.#keep();
       if (this.#isShown) await this.#look();
     } catch (error) {
       const { status } = /** @type {any} */ (error);
@@ -61,7 +55,7 @@ export class Operator {
       this.#app.operatorChanged();
       if (this.#isShown) this.#show();
     }
-    this.#timer = setTimeout(() => this.begin(), EVERY);
+    if (this.#isShown || !this.#isAllowed) this.#timer = setTimeout(() => this.begin(), EVERY);
   }
 
   async show() {
@@ -76,28 +70,10 @@ export class Operator {
 
   async #look() {
     const { client } = this.#app;
-    const [tree, list] = await Promise.all([client.admin("GET", ["supervision"]), client.admin("GET", ["connections"])]);
+    const [history, tree, list] = await Promise.all([["history"], ["supervision"], ["connections"]].map((path) => client.admin("GET", path)));
+    this.#samples = new Samples(history);
     this.#tree = tree;
     this.#connections = list.connections;
-  }
-
-  /** What an earlier page has seen, once. */
-  #restore() {
-    if (this.#isRestored) return;
-    this.#isRestored = true;
-    try {
-      this.#samples.restore(JSON.parse(sessionStorage.getItem(KEPT) ?? "[]"));
-    } catch {
-      // There is none, or it is not ours.
-    }
-  }
-
-  #keep() {
-    try {
-      sessionStorage.setItem(KEPT, JSON.stringify(this.#samples.all));
-    } catch {
-      // Plots are worth no quota.
-    }
   }
 
   #show() {
@@ -149,15 +125,13 @@ export class Operator {
   }
 
   #plots() {
-    const now = Date.now();
     const plot = (/** @type {"events" | "lag" | "restarts"} */ what, /** @type {string} */ name) => {
-      const { lines, max } = this.#samples.line(what, now);
-      const last = this.#samples.all[this.#samples.all.length - 1]?.[what] ?? 0;
+      const { lines, last, max } = this.#samples.line(what);
       const label = `${name}: now ${last}, at most ${max} in the last hour`;
       return h("figure", {}, h("figcaption", {}, name, " ", h("span", { class: "meta" }, `now ${last} · max ${max}`)), chart(lines, label));
     };
-    return h("section", { "aria-label": "The last hour" }, h("h2", {}, "The last hour ", h("span", { class: "meta" }, "as seen by this page while it is open")),
-      h("div", { class: "plots" }, plot("events", "Events appended / 5 s"), plot("lag", "Largest lag, events"), plot("restarts", "Restarts / 5 s")));
+    return h("section", { "aria-label": "The last hour" }, h("h2", {}, "The last hour"),
+      h("div", { class: "plots" }, plot("events", "Events appended / s"), plot("lag", "Largest lag, events"), plot("restarts", "Restarts")));
   }
 
   #streams() {
