@@ -1,19 +1,10 @@
 // Pages in the background: a phone's, which is frozen, and a browser's many tabs.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Browser, PHONE, Server, eventually, hide, live, open, said, show, shows } from "./support.mjs";
+import { test } from "node:test";
+import { PHONE, Server, eventually, hide, live, open, said, show, shows, stage } from "./support.mjs";
 
-let server;
-let browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.open();
-});
-after(async () => {
-  await browser?.close();
-  await server?.end();
-});
+const { server, browser } = await stage();
 
 const connections = async () => (await server.call("GET", "admin/connections")).connections;
 

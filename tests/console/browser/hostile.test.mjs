@@ -1,19 +1,10 @@
 // An agent that wants to do something to the page does nothing but be shown.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Browser, Server, open, say, shows } from "./support.mjs";
+import { test } from "node:test";
+import { open, say, shows, stage } from "./support.mjs";
 
-let server;
-let browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.open();
-});
-after(async () => {
-  await browser?.close();
-  await server?.end();
-});
+const { server, browser } = await stage();
 
 const HOSTILE = [
   "<script>document.title = 'owned'</script>",

@@ -1,25 +1,15 @@
 // A session of twenty thousand events: it opens with its newest page, and can be scrolled to its beginning.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Browser, PHONE, Server, eventually, firstBlocks, median, open, say, shows } from "./support.mjs";
+import { test } from "node:test";
+import { PHONE, eventually, firstBlocks, median, open, say, shows, stage } from "./support.mjs";
 
 const EVENTS = 20_000;
 
-let server;
-let browser;
-let id;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.open();
-  id = await server.create("parrot");
-  await server.send(id, `tools ${EVENTS}`);
-  await eventually("all of them", async () => (await server.call("GET", `sessions/${id}`)).head_seq > EVENTS);
-});
-after(async () => {
-  await browser?.close();
-  await server?.end();
-});
+const { server, browser } = await stage();
+const id = await server.create("parrot");
+await server.send(id, `tools ${EVENTS}`);
+await eventually("all of them", async () => (await server.call("GET", `sessions/${id}`)).head_seq > EVENTS);
 
 const mounted = (page) => page.locator(".feed > .block").count();
 

@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const require = createRequire(import.meta.url);
@@ -198,6 +199,17 @@ export class Browser {
     await this.#browser.close();
     assert.deepEqual(this.faults, []);
   }
+}
+
+/** What a file of tests plays on: a server and a browser, which end with it. */
+export async function stage() {
+  const server = await Server.start();
+  const browser = await Browser.open();
+  after(async () => {
+    await browser.close();
+    await server.end();
+  });
+  return { server, browser };
 }
 
 /** From a page's begin to the frame behind the one in which its first block was put there, in milliseconds, so many times in one tab. */

@@ -1,19 +1,10 @@
 // Talking to an agent: what is sent arrives once, what is said is shown once, whatever breaks in between.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Browser, Network, Server, eventually, live, open, said, say, shows } from "./support.mjs";
+import { test } from "node:test";
+import { Network, eventually, live, open, said, say, shows, stage } from "./support.mjs";
 
-let server;
-let browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.open();
-});
-after(async () => {
-  await browser?.close();
-  await server?.end();
-});
+const { server, browser } = await stage();
 
 /** The agent counts: each number once, in order. */
 const counted = (count) => Array.from({ length: count }, (_, index) => `${index + 1} `).join("").trim();

@@ -2,19 +2,10 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { after, before, test } from "node:test";
-import { Browser, Server, eventually, live, open, say, shows } from "./support.mjs";
+import { test } from "node:test";
+import { Server, eventually, live, open, say, shows, stage } from "./support.mjs";
 
-let server;
-let browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.open();
-});
-after(async () => {
-  await browser?.close();
-  await server?.end();
-});
+const { server, browser } = await stage();
 
 const row = (page, text) => page.locator(".sessions li", { hasText: text });
 const titles = (page) => page.locator(".sessions .title").allInnerTexts();
