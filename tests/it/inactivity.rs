@@ -104,7 +104,10 @@ async fn while_the_log_takes_nothing_an_agent_is_not_called_silent() {
     server.advance(LIMIT);
     server.withdraw(&id, "none").await.refused(503, "store_unavailable");
     fail::remove("log::commit");
-    server.advance(Duration::from_secs(1));
+    // It is tried again after a moment of this clock; which one depends on when the last attempt has failed.
+    while unavailable(&server.session(&id).await) {
+        server.advance(Duration::from_secs(1));
+    }
     server.look_until(&id, becomes("DETACHED")).await;
     server.settled(&id).await;
     assert_eq!(inactive(&server, &id).await, 0);
