@@ -2,8 +2,12 @@
 //! one run of one child; it does no I/O, reads no clock, and its state dies with the child.
 
 pub mod acp;
+#[cfg(test)]
+mod arbitrary;
 pub mod codex;
 pub mod lines;
+#[cfg(test)]
+mod probe;
 #[cfg(test)]
 mod recording;
 mod rpc;

@@ -245,13 +245,8 @@ impl Codec for Acp {
     }
 
     fn line(&mut self, line: RawLine<'_>, out: &mut Output) {
-        if line.bytes.trim_ascii().is_empty() {
-            return;
-        }
-        let message = if line.truncated { None } else { rpc::parse(line.bytes) };
-        match message {
-            Some(message @ (Value::Object(_) | Value::Array(_))) => self.message(message, out),
-            _ => out.events.push(AgentEvent::stdout(line)),
+        if let Some(message) = rpc::read(line, rpc::is_message, out) {
+            self.message(message, out);
         }
     }
 

@@ -1,8 +1,10 @@
 //! Recorded conversations with real agents (tests/data/agents), for the codecs' tests: read, and compared with what the
 //! codec makes of them.
 
+use super::{AgentEvent, Codec, probe::Probe};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::VecDeque;
 
 #[derive(Deserialize)]
 struct Recorded {
@@ -19,19 +21,49 @@ enum Direction {
     Out,
 }
 
-pub(super) enum Step {
+enum Step {
     Ours(String),
     Theirs(String),
 }
 
 /// Both sides of a conversation. The recordings hold a placeholder in place of our version.
-pub(super) fn steps(recording: &str) -> Vec<Step> {
+fn steps(recording: &str) -> Vec<Step> {
     let recording = recording.replace("SEAWALL_VERSION", env!("CARGO_PKG_VERSION"));
     let read = |line: &str| match serde_json::from_str(line).unwrap() {
         Recorded { dir: Direction::In, line } => Step::Theirs(line),
         Recorded { dir: Direction::Out, line } => Step::Ours(line),
     };
     recording.lines().map(read).collect()
+}
+
+/// Replays a recording; the events. Lines of ours that do not follow from the agent's are what somebody did: `act` makes the
+/// call that leads to such a line when it is due, knowing the events so far.
+pub(super) fn replay<C: Codec>(
+    mut probe: Probe<C>,
+    recording: &str,
+    mut act: impl FnMut(&mut Probe<C>, &Value, &[AgentEvent]),
+) -> Vec<Value> {
+    let mut events = probe.said();
+    let mut written = VecDeque::from(probe.written());
+    for step in steps(recording) {
+        match step {
+            Step::Theirs(line) => {
+                probe.hear_line(line.as_bytes(), false);
+                written.extend(probe.written());
+            }
+            Step::Ours(line) => {
+                let expected: Value = serde_json::from_str(&line).unwrap();
+                if written.is_empty() {
+                    act(&mut probe, &expected, &events);
+                    written.extend(probe.written());
+                }
+                assert_eq!(written.pop_front(), Some(expected));
+            }
+        }
+        events.extend(probe.said());
+    }
+    assert_eq!(written, [] as [Value; 0], "written but not recorded");
+    events.iter().map(|event| serde_json::to_value(event).unwrap()).collect()
 }
 
 /// The agent's side alone.

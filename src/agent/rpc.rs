@@ -1,6 +1,7 @@
 //! JSON-RPC as agents write it on their stdout: reading a line, telling its kind. How each protocol writes, and what the
 //! methods mean, is not known here.
 
+use super::{AgentEvent, Output, RawLine};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, fmt};
 
@@ -72,10 +73,32 @@ pub(super) fn outcome(message: &Map<String, Value>) -> Result<&Value, RpcError> 
     }
 }
 
+/// The message in a line. What is none is output, truncated lines too: half a message has no meaning. Empty lines are nothing.
+pub(super) fn read(
+    line: RawLine<'_>,
+    is_message: fn(&Value) -> bool,
+    out: &mut Output,
+) -> Option<Value> {
+    if line.bytes.trim_ascii().is_empty() {
+        return None;
+    }
+    let parsed = if line.truncated { None } else { parse(line.bytes) };
+    let message = parsed.filter(is_message);
+    if message.is_none() {
+        out.events.push(AgentEvent::stdout(line));
+    }
+    message
+}
+
+/// A message, or several of them.
+pub(super) fn is_message(value: &Value) -> bool {
+    value.is_object() || value.is_array()
+}
+
 /// The JSON value in a line. Lines that are JSON but for broken text are repaired: JavaScript agents that cut their
 /// output between the halves of a surrogate pair write escapes that are no character, and such a line may be the
 /// one that ends the turn.
-pub(super) fn parse(line: &[u8]) -> Option<Value> {
+fn parse(line: &[u8]) -> Option<Value> {
     if let Ok(value) = serde_json::from_slice(line) {
         return Some(value);
     }

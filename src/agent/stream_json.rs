@@ -216,13 +216,8 @@ impl Codec for StreamJson {
     }
 
     fn line(&mut self, line: RawLine<'_>, out: &mut Output) {
-        if line.bytes.trim_ascii().is_empty() {
-            return;
-        }
-        let message = if line.truncated { None } else { rpc::parse(line.bytes) };
-        match message {
-            Some(message @ Value::Object(_)) => self.message(message, out),
-            _ => out.events.push(AgentEvent::stdout(line)),
+        if let Some(message) = rpc::read(line, Value::is_object, out) {
+            self.message(message, out);
         }
     }
 

@@ -3,7 +3,7 @@
 
 pub(super) use crate::agent::rpc::{
     AUTH_REQUIRED, INTERNAL_ERROR, INVALID_PARAMS, Kind, METHOD_NOT_FOUND, REQUEST_CANCELLED,
-    RpcError, outcome, parse,
+    RpcError, is_message, outcome, read,
 };
 
 use crate::agent::Output;

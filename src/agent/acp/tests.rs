@@ -10,20 +10,14 @@ use super::*;
 use crate::domain::event::{AgentContext, OutputStream, StopReason, TransportFault};
 use serde_json::json;
 
-/// A codec and what it wrote and said since it was last looked at.
-struct Probe {
-    codec: Acp,
-    out: Output,
-}
+type Probe = crate::agent::probe::Probe<Acp>;
 
 impl Probe {
     fn started(resume: Option<&str>) -> Self {
         let cwd = "/project".to_owned();
         let resume = resume.map(str::to_owned);
-        let mut codec = Acp::new(CodecOptions { cwd, resume, ..CodecOptions::default() });
-        let mut out = Output::default();
-        codec.start(&mut out);
-        Self { codec, out }
+        let codec = Acp::new(CodecOptions { cwd, resume, ..CodecOptions::default() });
+        Self::of(codec, |message| message["jsonrpc"] == "2.0")
     }
 
     /// In session `s-1`, with the handshake behind it.
@@ -44,43 +38,6 @@ impl Probe {
         probe.said();
         probe
     }
-
-    fn hear(&mut self, message: Value) -> &mut Self {
-        self.hear_line(message.to_string().as_bytes(), false)
-    }
-
-    fn hear_line(&mut self, bytes: &[u8], truncated: bool) -> &mut Self {
-        self.codec.line(RawLine { bytes, truncated }, &mut self.out);
-        self
-    }
-
-    fn prompt(&mut self, message_id: &str, text: &str) {
-        let message_id = message_id.parse().unwrap();
-        self.codec.prompt(&message_id, &[ContentBlock::text(text)], &mut self.out);
-    }
-
-    fn answer(&mut self, request: AgentRequest, outcome: Outcome) -> &mut Self {
-        self.codec.answer(request, &outcome, &mut self.out);
-        self
-    }
-
-    fn written(&mut self) -> Vec<Value> {
-        messages(&std::mem::take(&mut self.out.stdin))
-    }
-
-    fn said(&mut self) -> Vec<AgentEvent> {
-        std::mem::take(&mut self.out.events)
-    }
-}
-
-/// Whole lines, each a JSON-RPC message.
-fn messages(stdin: &[u8]) -> Vec<Value> {
-    let text = std::str::from_utf8(stdin).unwrap();
-    assert!(text.is_empty() || text.ends_with('\n'), "half a line: {text}");
-    let messages: Vec<Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(messages.iter().all(|message| message["jsonrpc"] == "2.0"), "{text}");
-    messages
 }
 
 fn update(update: Value) -> Value {

@@ -11,20 +11,14 @@ mod turns;
 use super::*;
 use crate::domain::event::{AgentContext, OutputStream};
 
-/// A codec and what it wrote and said since it was last looked at.
-struct Probe {
-    codec: Codex,
-    out: Output,
-}
+type Probe = crate::agent::probe::Probe<Codex>;
 
 impl Probe {
     fn started(resume: Option<&str>) -> Self {
         let cwd = "/project".to_owned();
         let resume = resume.map(str::to_owned);
-        let mut codec = Codex::new(CodecOptions { cwd, resume, ..CodecOptions::default() });
-        let mut out = Output::default();
-        codec.start(&mut out);
-        Self { codec, out }
+        let codec = Codex::new(CodecOptions { cwd, resume, ..CodecOptions::default() });
+        Self::of(codec, Value::is_object)
     }
 
     /// In thread `th`, with the handshake behind it.
@@ -52,45 +46,6 @@ impl Probe {
         probe.said();
         probe
     }
-
-    fn hear(&mut self, message: Value) -> &mut Self {
-        self.hear_line(message.to_string().as_bytes(), false)
-    }
-
-    fn hear_line(&mut self, bytes: &[u8], truncated: bool) -> &mut Self {
-        self.codec.line(RawLine { bytes, truncated }, &mut self.out);
-        self
-    }
-
-    fn prompt(&mut self, message_id: &str, text: &str) {
-        let message_id = message_id.parse().unwrap();
-        self.codec.prompt(&message_id, &[ContentBlock::text(text)], &mut self.out);
-    }
-
-    fn cancel(&mut self) -> &mut Self {
-        self.codec.cancel(&mut self.out);
-        self
-    }
-
-    fn answer(&mut self, request: AgentRequest, outcome: Outcome) -> &mut Self {
-        self.codec.answer(request, &outcome, &mut self.out);
-        self
-    }
-
-    fn written(&mut self) -> Vec<Value> {
-        messages(&std::mem::take(&mut self.out.stdin))
-    }
-
-    fn said(&mut self) -> Vec<AgentEvent> {
-        std::mem::take(&mut self.out.events)
-    }
-}
-
-/// Whole lines, each a message.
-fn messages(stdin: &[u8]) -> Vec<Value> {
-    let text = std::str::from_utf8(stdin).unwrap();
-    assert!(text.is_empty() || text.ends_with('\n'), "half a line: {text}");
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn methods(probe: &mut Probe) -> Vec<String> {

@@ -11,18 +11,11 @@ use super::*;
 use crate::domain::event::StopReason;
 use uuid::Uuid;
 
-/// A codec and what it wrote and said since it was last looked at.
-struct Probe {
-    codec: StreamJson,
-    out: Output,
-}
+type Probe = crate::agent::probe::Probe<StreamJson>;
 
 impl Probe {
     fn started(options: CodecOptions) -> Self {
-        let mut codec = StreamJson::new(options);
-        let mut out = Output::default();
-        codec.start(&mut out);
-        Self { codec, out }
+        Self::of(StreamJson::new(options), Value::is_object)
     }
 
     /// With the handshake behind it.
@@ -49,54 +42,12 @@ impl Probe {
         probe.said();
         probe
     }
-
-    fn hear(&mut self, message: Value) -> &mut Self {
-        self.hear_line(message.to_string().as_bytes(), false)
-    }
-
-    fn hear_line(&mut self, bytes: &[u8], truncated: bool) -> &mut Self {
-        self.codec.line(RawLine { bytes, truncated }, &mut self.out);
-        self
-    }
-
-    fn prompt(&mut self, message_id: &str, text: &str) {
-        let message_id = message_id.parse().unwrap();
-        self.codec.prompt(&message_id, &[ContentBlock::text(text)], &mut self.out);
-    }
-
-    fn answer(&mut self, request: AgentRequest, outcome: Outcome) -> &mut Self {
-        self.codec.answer(request, &outcome, &mut self.out);
-        self
-    }
-
-    fn cancel(&mut self) -> &mut Self {
-        self.codec.cancel(&mut self.out);
-        self
-    }
-
-    fn written(&mut self) -> Vec<Value> {
-        messages(&std::mem::take(&mut self.out.stdin))
-    }
-
-    fn said(&mut self) -> Vec<AgentEvent> {
-        std::mem::take(&mut self.out.events)
-    }
 }
 
 /// The session of the recordings, in its first run.
 fn options() -> CodecOptions {
     let session = Uuid::from_u128(0x0e3b_36f4_5c1e_4dd4_9a52_1f1f_2fd4_a2a7);
     CodecOptions { cwd: "/srv/project".into(), session, run: 1, ..CodecOptions::default() }
-}
-
-/// Whole lines, each a JSON object.
-fn messages(stdin: &[u8]) -> Vec<Value> {
-    let text = std::str::from_utf8(stdin).unwrap();
-    assert!(text.is_empty() || text.ends_with('\n'), "half a line: {text}");
-    let messages: Vec<Value> =
-        text.split_terminator('\n').map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(messages.iter().all(Value::is_object), "{text}");
-    messages
 }
 
 /// The answer to our first request.

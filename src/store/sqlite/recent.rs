@@ -53,7 +53,7 @@ impl Row {
     }
 
     /// The runs of the row `n`; None where it does not hold what it says.
-    fn read(self, n: i64) -> Option<Vec<(Key, Run)>> {
+    pub(super) fn read(self, n: i64) -> Option<Vec<(Key, Run)>> {
         let (entries, rest) = self.runs.as_chunks::<ENTRY>();
         let mut lines = Bytes::from(self.lines);
         let mut runs = Vec::with_capacity(entries.len());

@@ -9,6 +9,7 @@ mod restoring;
 use super::{
     Durability, OpenError, RECENT_BYTES, SqliteLog, SqliteOptions,
     gate::{Job, Write},
+    recent::Row,
 };
 use crate::store::Pending;
 use rusqlite::Connection;
@@ -40,13 +41,10 @@ fn open(path: &Path) -> Result<SqliteLog, OpenError> {
 
 /// How many events are in the table `recent`, also such as are packed or deleted.
 fn recent_events(conn: &Connection) -> u64 {
-    let mut statement = conn.prepare("SELECT runs FROM recent").unwrap();
-    let counts = |runs: Vec<u8>| {
-        let count = |entry: &[u8]| u32::from_le_bytes(entry[12..16].try_into().unwrap());
-        runs.chunks_exact(20).map(|entry| u64::from(count(entry))).sum::<u64>()
-    };
-    let rows = statement.query_map([], |row| row.get(0)).unwrap();
-    rows.map(|runs| counts(runs.unwrap())).sum()
+    let mut statement = conn.prepare("SELECT runs, lines FROM recent").unwrap();
+    let row = |row: &rusqlite::Row<'_>| Ok(Row { runs: row.get(0)?, lines: row.get(1)? });
+    let rows = statement.query_map([], row).unwrap().map(|row| row.unwrap().read(0).unwrap());
+    rows.flatten().map(|(_, run)| u64::from(run.span.count)).sum()
 }
 
 fn packed_events(conn: &Connection) -> u64 {

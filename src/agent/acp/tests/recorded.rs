@@ -2,34 +2,7 @@
 //! events must be those of the list beside the recording.
 
 use super::*;
-use crate::agent::recording::{self, Step};
-
-/// Replays a recording. Lines of ours that do not follow from the agent's are what somebody did: the call that
-/// leads to such a line is made when it is due.
-fn replay(recording: &str) -> Vec<Value> {
-    let resume = recording::resumed(recording, "/params/sessionId");
-    let mut probe = Probe::started(resume.as_deref());
-    let mut written = std::collections::VecDeque::from(probe.written());
-    let mut prompts = 0;
-    for step in recording::steps(recording) {
-        match step {
-            Step::Theirs(line) => {
-                probe.hear_line(line.as_bytes(), false);
-                written.extend(probe.written());
-            }
-            Step::Ours(line) => {
-                let expected: Value = serde_json::from_str(&line).unwrap();
-                if written.is_empty() {
-                    act(&mut probe, &expected, &mut prompts);
-                    written.extend(probe.written());
-                }
-                assert_eq!(written.pop_front(), Some(expected));
-            }
-        }
-    }
-    assert_eq!(written, [] as [Value; 0], "written but not recorded");
-    probe.said().iter().map(|event| serde_json::to_value(event).unwrap()).collect()
-}
+use crate::agent::recording;
 
 fn act(probe: &mut Probe, line: &Value, prompts: &mut u64) {
     let outcome = &line["result"]["outcome"];
@@ -39,7 +12,7 @@ fn act(probe: &mut Probe, line: &Value, prompts: &mut u64) {
             let text = line["params"]["prompt"][0]["text"].as_str().unwrap();
             probe.prompt(&format!("m-{prompts}"), text);
         }
-        Some("session/cancel") => probe.codec.cancel(&mut probe.out),
+        Some("session/cancel") => drop(probe.cancel()),
         Some(other) => panic!("the codec should have written {other} by itself"),
         None => {
             let request = probe.codec.permissions[0].request;
@@ -53,7 +26,12 @@ fn act(probe: &mut Probe, line: &Value, prompts: &mut u64) {
 }
 
 fn check(recording: &str, expected: &str) {
-    recording::compare(&replay(recording), expected);
+    let resume = recording::resumed(recording, "/params/sessionId");
+    let probe = Probe::started(resume.as_deref());
+    let mut prompts = 0;
+    let events =
+        recording::replay(probe, recording, |probe, line, _| act(probe, line, &mut prompts));
+    recording::compare(&events, expected);
 }
 
 recording::recorded! {

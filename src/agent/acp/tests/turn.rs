@@ -69,7 +69,7 @@ fn an_agent_that_finds_out_in_a_turn_that_nobody_is_logged_in_is_started_anew() 
 #[test]
 fn a_late_answer_to_a_cancelled_prompt_does_not_end_the_next_turn() {
     let mut probe = Probe::prompted();
-    probe.codec.cancel(&mut probe.out);
+    probe.cancel();
     let answer = |id: u64| json!({"id": id, "result": {"stopReason": "cancelled"}});
     probe.hear(answer(3));
     assert_eq!(probe.said(), [ended("m-1", StopReason::Cancelled)]);
@@ -87,7 +87,7 @@ fn a_late_answer_to_a_cancelled_prompt_does_not_end_the_next_turn() {
 #[test]
 fn an_agent_that_fails_the_prompt_it_was_told_to_leave_off_has_cancelled_it() {
     let mut probe = Probe::prompted();
-    probe.codec.cancel(&mut probe.out);
+    probe.cancel();
     let response = json!({"id": 3, "error": {"code": -32603, "message": "aborted"}});
     probe.hear(response.clone());
     assert_eq!(probe.said(), [AgentEvent::Raw(response), ended("m-1", StopReason::Cancelled)]);
@@ -218,11 +218,11 @@ fn cancel_is_told_only_while_a_turn_is_open() {
     let mut probe = Probe::prompted();
     let cancel =
         json!({"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": "s-1"}});
-    probe.codec.cancel(&mut probe.out);
+    probe.cancel();
     assert_eq!(probe.written(), [cancel]);
     probe.hear(json!({"id": 3, "result": {"stopReason": "cancelled"}}));
     assert_eq!(probe.said(), [ended("m-1", StopReason::Cancelled)]);
-    probe.codec.cancel(&mut probe.out);
+    probe.cancel();
     assert_eq!(probe.written(), [] as [Value; 0]);
 }
 

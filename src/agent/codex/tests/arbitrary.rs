@@ -2,8 +2,8 @@
 //! that nobody knows of.
 
 use super::*;
-use crate::agent::recording;
-use proptest::{collection::vec, prelude::*, sample::Index};
+use crate::agent::arbitrary::{broken, changes, json_like};
+use proptest::{collection::vec, prelude::*};
 
 const TRANSCRIPTS: [&str; 3] = [
     include_str!("../../../../tests/data/agents/codex-0.169.0-commands.jsonl"),
@@ -54,27 +54,6 @@ const WORDS: [&str; 40] = [
     "plan",
 ];
 
-/// JSON that looks like the protocol's: its own words in any shape.
-fn json_like() -> impl Strategy<Value = Value> {
-    let word = (0..WORDS.len()).prop_map(|word| WORDS[word]);
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (-1i64..6).prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        word.clone().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-    ];
-    leaf.prop_recursive(5, 40, 6, move |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(Value::from),
-            vec((word.clone(), inner), 0..6).prop_map(|fields| {
-                fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-            }),
-        ]
-    })
-}
-
 /// Says the lines to a codec and, between them, does what a session would.
 fn survive(lines: &[Vec<u8>]) -> Result<(), TestCaseError> {
     let mut probe = Probe::started(None);
@@ -82,7 +61,7 @@ fn survive(lines: &[Vec<u8>]) -> Result<(), TestCaseError> {
     let mut asked = Vec::new();
     for line in lines {
         probe.hear_line(line, false);
-        messages(&std::mem::take(&mut probe.out.stdin));
+        probe.written();
         for event in probe.said() {
             match event {
                 AgentEvent::Ready { .. } => ready += 1,
@@ -112,7 +91,7 @@ fn survive(lines: &[Vec<u8>]) -> Result<(), TestCaseError> {
         } else if let Some(request) = asked.pop() {
             probe.answer(request, Outcome::Cancelled);
         }
-        messages(&std::mem::take(&mut probe.out.stdin));
+        probe.written();
     }
     Ok(())
 }
@@ -126,7 +105,7 @@ proptest! {
     #[test]
     fn random_json_is_survived(
         opened in any::<bool>(),
-        messages in vec(json_like(), 0..20),
+        messages in vec(json_like(&WORDS), 0..20),
     ) {
         let handshake = [
             json!({"id": 1, "result": {}}),
@@ -141,24 +120,8 @@ proptest! {
     #[test]
     fn a_broken_conversation_is_survived(
         transcript in 0..TRANSCRIPTS.len(),
-        changes in vec((any::<Index>(), any::<Index>(), any::<u8>(), 0..4), 0..12),
+        changes in changes(0..12),
     ) {
-        let lines = recording::agent_lines(TRANSCRIPTS[transcript]);
-        let mut lines: Vec<Vec<u8>> = lines.into_iter().map(Into::into).collect();
-        for (line, other, byte, change) in changes {
-            let (line, other) = (line.index(lines.len()), other.index(lines.len()));
-            match change {
-                0 => lines.swap(line, other),
-                1 => lines[line] = lines[other].clone(),
-                2 => lines[line].truncate(usize::from(byte)),
-                _ => {
-                    let at = usize::from(byte) % lines[line].len().max(1);
-                    if let Some(old) = lines[line].get_mut(at) {
-                        *old = byte;
-                    }
-                }
-            }
-        }
-        survive(&lines)?;
+        survive(&broken(TRANSCRIPTS[transcript], changes))?;
     }
 }

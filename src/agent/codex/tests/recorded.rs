@@ -2,32 +2,7 @@
 //! events must be those of the list beside the recording.
 
 use super::*;
-use crate::agent::recording::{self, Step};
-
-/// Replays a recording. Lines of ours that do not follow from the agent's are what somebody did: the call that
-/// leads to such a line is made when it is due.
-fn replay(recording: &str, resume: Option<&str>) -> Vec<Value> {
-    let mut probe = Probe::started(resume);
-    let mut written = std::collections::VecDeque::from(probe.written());
-    for step in recording::steps(recording) {
-        match step {
-            Step::Theirs(line) => {
-                probe.hear_line(line.as_bytes(), false);
-                written.extend(probe.written());
-            }
-            Step::Ours(line) => {
-                let expected: Value = serde_json::from_str(&line).unwrap();
-                if written.is_empty() {
-                    act(&mut probe, &expected);
-                    written.extend(probe.written());
-                }
-                assert_eq!(written.pop_front(), Some(expected));
-            }
-        }
-    }
-    assert_eq!(written, [] as [Value; 0], "written but not recorded");
-    probe.said().iter().map(|event| serde_json::to_value(event).unwrap()).collect()
-}
+use crate::agent::recording;
 
 fn act(probe: &mut Probe, line: &Value) {
     match line["method"].as_str() {
@@ -61,7 +36,9 @@ fn outcome(result: &Value) -> Outcome {
 }
 
 fn check(recording: &str, expected: &str) {
-    let events = replay(recording, recording::resumed(recording, "/params/threadId").as_deref());
+    let resume = recording::resumed(recording, "/params/threadId");
+    let probe = Probe::started(resume.as_deref());
+    let events = recording::replay(probe, recording, |probe, line, _| act(probe, line));
     recording::compare(&events, expected);
 }
 

@@ -1,80 +1,61 @@
 //! No input, however broken, makes the codec panic, write half a line or lose count of its turns.
 
 use super::*;
-use crate::agent::recording;
-use proptest::{collection::vec, prelude::*, sample::Index};
+use crate::agent::arbitrary::{broken, changes, json_like};
+use proptest::{collection::vec, prelude::*};
 
 const TRANSCRIPT: &str =
     include_str!("../../../../tests/data/agents/claude-code-2.1.330-cancel.jsonl");
 
-/// JSON that looks like the protocol's: its own words in any shape.
-fn json_like() -> impl Strategy<Value = Value> {
-    let words = [
-        "type",
-        "subtype",
-        "request",
-        "request_id",
-        "response",
-        "message",
-        "content",
-        "event",
-        "delta",
-        "text",
-        "uuid",
-        "command_uuid",
-        "state",
-        "started",
-        "completed",
-        "cancelled",
-        "discarded",
-        "result",
-        "success",
-        "system",
-        "init",
-        "assistant",
-        "user",
-        "stream_event",
-        "control_request",
-        "control_response",
-        "control_cancel_request",
-        "command_lifecycle",
-        "can_use_tool",
-        "tool_name",
-        "input",
-        "id",
-        "name",
-        "tool_use",
-        "tool_result",
-        "tool_use_id",
-        "isReplay",
-        "permission_suggestions",
-        "session_id",
-        "seawall-1",
-        "errors",
-        "usage",
-        "content_block_delta",
-        "text_delta",
-        "thinking",
-        "AskUserQuestion",
-        "questions",
-    ];
-    let word = prop::sample::select(words.to_vec());
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (-1i64..6).prop_map(Value::from),
-        word.clone().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-    ];
-    leaf.prop_recursive(5, 40, 6, move |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(Value::from),
-            vec((word.clone(), inner), 0..6).prop_map(|fields| {
-                fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-            }),
-        ]
-    })
-}
+const WORDS: [&str; 47] = [
+    "type",
+    "subtype",
+    "request",
+    "request_id",
+    "response",
+    "message",
+    "content",
+    "event",
+    "delta",
+    "text",
+    "uuid",
+    "command_uuid",
+    "state",
+    "started",
+    "completed",
+    "cancelled",
+    "discarded",
+    "result",
+    "success",
+    "system",
+    "init",
+    "assistant",
+    "user",
+    "stream_event",
+    "control_request",
+    "control_response",
+    "control_cancel_request",
+    "command_lifecycle",
+    "can_use_tool",
+    "tool_name",
+    "input",
+    "id",
+    "name",
+    "tool_use",
+    "tool_result",
+    "tool_use_id",
+    "isReplay",
+    "permission_suggestions",
+    "session_id",
+    "seawall-1",
+    "errors",
+    "usage",
+    "content_block_delta",
+    "text_delta",
+    "thinking",
+    "AskUserQuestion",
+    "questions",
+];
 
 /// Messages that a session has, in any order.
 fn known() -> impl Strategy<Value = Value> {
@@ -86,7 +67,7 @@ fn known() -> impl Strategy<Value = Value> {
         Just(json!({"type": "control_cancel_request", "request_id": "r"})),
         prop::sample::select(vec!["queued", "started", "completed", "cancelled", "discarded"])
             .prop_map(receipt),
-        json_like(),
+        json_like(&WORDS),
     ]
 }
 
@@ -143,24 +124,8 @@ proptest! {
 
     #[test]
     fn a_broken_conversation_is_survived(
-        changes in vec((any::<Index>(), any::<Index>(), any::<u8>(), 0..4), 1..12),
+        changes in changes(1..12),
     ) {
-        let lines = recording::agent_lines(TRANSCRIPT);
-        let mut lines: Vec<Vec<u8>> = lines.into_iter().map(Into::into).collect();
-        for (line, other, byte, change) in changes {
-            let (line, other) = (line.index(lines.len()), other.index(lines.len()));
-            match change {
-                0 => lines.swap(line, other),
-                1 => lines[line] = lines[other].clone(),
-                2 => lines[line].truncate(usize::from(byte)),
-                _ => {
-                    let at = usize::from(byte) % lines[line].len().max(1);
-                    if let Some(old) = lines[line].get_mut(at) {
-                        *old = byte;
-                    }
-                }
-            }
-        }
-        survive(&lines)?;
+        survive(&broken(TRANSCRIPT, changes))?;
     }
 }
