@@ -2,6 +2,7 @@
 //! written into it is the follower's.
 
 mod body;
+mod chunk;
 mod desk;
 mod follower;
 mod frames;

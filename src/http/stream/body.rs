@@ -32,7 +32,7 @@ impl Stream for Body {
         let Self { follower, seat, rest } = &mut *self;
         if rest.is_empty() {
             match ready!(seat.poll_chunk(follower, cx)) {
-                Some(chunk) => *rest = chunk,
+                Some(chunk) => *rest = chunk.content(),
                 None => return Poll::Ready(None),
             }
         }

@@ -1,11 +1,12 @@
 //! What the streams of a thread share while they are served one after another: the time, the limits, a buffer, and the
 //! frames that were written last, which the next stream may need as well.
 
+use super::chunk::Chunk;
 use crate::{
     config::Config,
     domain::{Seq, Timestamp, cursor::SessionKey},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use std::time::Duration;
 
 /// How much is handed over at once at most, but for a frame that is larger: enough for one system call to be worth it, and
@@ -36,7 +37,7 @@ pub(super) struct Batch {
     pub(super) key: SessionKey,
     pub(super) from: Seq,
     pub(super) to: Seq,
-    pub(super) frames: Bytes,
+    pub(super) chunk: Chunk,
 }
 
 impl Desk {

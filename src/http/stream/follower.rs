@@ -3,7 +3,7 @@
 
 mod gather;
 
-use super::{desk::Desk, frames::Frames, list::ListFeed};
+use super::{chunk::Chunk, desk::Desk, frames::Frames, list::ListFeed};
 use crate::{
     domain::{
         Seq, Timestamp,
@@ -21,7 +21,6 @@ use crate::{
 };
 use actix::Addr;
 use actix_web::web;
-use bytes::Bytes;
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -155,19 +154,19 @@ impl Follower {
         self.due
     }
 
-    /// The next bytes; to be asked for where the connection has room. None: the stream is over.
+    /// The next frames; to be asked for where the connection has room. None: the stream is over.
     pub(super) fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
         desk: &mut Desk,
-    ) -> Poll<Option<Bytes>> {
+    ) -> Poll<Option<Chunk>> {
         self.frames.swap_buffer(&mut desk.buffer);
         let polled = self.poll(cx, desk);
         self.frames.swap_buffer(&mut desk.buffer);
         polled
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, desk: &mut Desk) -> Poll<Option<Bytes>> {
+    fn poll(&mut self, cx: &mut Context<'_>, desk: &mut Desk) -> Poll<Option<Chunk>> {
         match self.stage {
             Stage::Over => return Poll::Ready(None),
             Stage::Suspended { until } => return self.poll_suspended(desk.now, until),
@@ -186,8 +185,8 @@ impl Follower {
         if let Some(reason) = self.connection.closing() {
             self.bye(reason);
         } else {
-            if let Some(frames) = self.share(desk) {
-                return Poll::Ready(Some(frames));
+            if let Some(chunk) = self.share(desk) {
+                return Poll::Ready(Some(chunk));
             }
             self.hear();
             self.gather(cx, desk);
@@ -209,7 +208,7 @@ impl Follower {
         Poll::Pending
     }
 
-    fn poll_suspended(&mut self, now: Timestamp, until: Timestamp) -> Poll<Option<Bytes>> {
+    fn poll_suspended(&mut self, now: Timestamp, until: Timestamp) -> Poll<Option<Chunk>> {
         let is_over = until <= now || self.connection.closing().is_some() || self.is_revoked();
         if is_over {
             self.stage = Stage::Over;

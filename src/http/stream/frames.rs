@@ -1,6 +1,7 @@
 //! Frames of a stream, written one after another into a buffer that is lent to it. The token of a frame names the stream's place in all
 //! its sessions at that frame.
 
+use super::chunk::Chunk;
 use crate::{
     domain::{
         Seq,
@@ -13,7 +14,7 @@ use crate::{
         sse::Frame,
     },
 };
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use serde::Serialize;
 use std::mem;
 
@@ -38,7 +39,7 @@ impl Frames {
 
     /// How many frames and bytes wait to be handed over.
     pub(super) fn size(&self) -> (usize, usize) {
-        (self.count, self.buffer.len())
+        (self.count, Chunk::content_len(&self.buffer))
     }
 
     pub(super) fn events(&self) -> usize {
@@ -51,9 +52,9 @@ impl Frames {
     }
 
     /// What was written; None where nothing was.
-    pub fn take(&mut self) -> Option<Bytes> {
+    pub fn take(&mut self) -> Option<Chunk> {
         (self.count, self.events) = (0, 0);
-        (!self.buffer.is_empty()).then(|| self.buffer.split().freeze())
+        Chunk::end(&mut self.buffer)
     }
 
     /// Sets the stream's place in a session without a frame.
@@ -116,6 +117,9 @@ impl Frames {
     }
 
     fn write(&mut self, frame: Frame<'_>) {
+        if self.count == 0 {
+            Chunk::begin(&mut self.buffer);
+        }
         frame.encode(&mut self.buffer);
         self.count += 1;
     }

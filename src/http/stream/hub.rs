@@ -4,6 +4,7 @@
 mod seats;
 
 use super::{
+    chunk::Chunk,
     desk::{Desk, Limits},
     follower::Follower,
     outlet::Outlet,
@@ -19,7 +20,6 @@ use crate::{
     },
 };
 use actix_web::{rt::net::TcpStream, web};
-use bytes::Bytes;
 use futures_util::FutureExt;
 use seats::{Place, Seats};
 use std::{
@@ -201,7 +201,7 @@ impl Seat {
         &self,
         follower: &mut Follower,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Bytes>> {
+    ) -> Poll<Option<Chunk>> {
         self.hub.with(|state| {
             state.prepare();
             let polled = follower.poll_chunk(cx, &mut state.desk);
@@ -409,8 +409,8 @@ impl Driven {
             }
             match self.follower.poll_chunk(&mut cx, desk) {
                 Poll::Pending => return Ok(Served::Waits),
-                Poll::Ready(Some(frames)) => {
-                    let taken = self.outlet.send(&frames)?;
+                Poll::Ready(Some(chunk)) => {
+                    let taken = self.outlet.send(&chunk)?;
                     if taken > 0 {
                         connection.progressed(desk.now, taken);
                     }

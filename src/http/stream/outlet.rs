@@ -1,17 +1,17 @@
-//! The socket of a stream that was taken from the HTTP library: frames go out as chunks (RFC 9112, section 7.1), each in
-//! one system call, from the bytes that all streams share. What the kernel does not take at once is kept, and no more.
+//! The socket of a stream that was taken from the HTTP library: chunks go out with one system call each, from the bytes that
+//! all streams share. What the kernel does not take at once is kept, and no more.
 
+use super::chunk::Chunk;
 use bytes::{Buf, Bytes};
 use rustix::net::Shutdown;
 use std::{
-    io::{self, ErrorKind, IoSlice, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::TcpStream,
     os::fd::{AsFd, BorrowedFd},
 };
 
 /// The end of a body.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-const LINE_END: &[u8] = b"\r\n";
 /// How much of what a peer sent without being asked is read when we close: bytes that nobody read would make the kernel
 /// take our last ones back.
 const UNREAD: usize = 64 * 1024;
@@ -29,16 +29,11 @@ impl Outlet {
 
     /// Writes what is left. How much was taken; whether nothing is left shows [`Outlet::is_clear`].
     pub(super) fn resume(&mut self) -> io::Result<usize> {
-        let mut taken = 0;
-        while !self.rest.is_empty() {
-            match taken_of((&self.socket).write(&self.rest))? {
-                0 => break,
-                bytes => {
-                    self.rest.advance(bytes);
-                    taken += bytes;
-                }
-            }
+        if self.rest.is_empty() {
+            return Ok(0);
         }
+        let taken = taken_of((&self.socket).write(&self.rest))?;
+        self.rest.advance(taken);
         Ok(taken)
     }
 
@@ -46,13 +41,12 @@ impl Outlet {
         self.rest.is_empty()
     }
 
-    /// Writes frames as one chunk, where nothing is left from before.
-    pub(super) fn send(&mut self, frames: &[u8]) -> io::Result<usize> {
-        let mut size = [0; 18];
-        let size = chunk_size(frames.len(), &mut size);
-        let parts = [size, frames, LINE_END];
-        let taken = taken_of((&self.socket).write_vectored(&parts.map(IoSlice::new)))?;
-        self.rest = rest(&parts, taken);
+    /// Writes a chunk, where nothing is left from before.
+    pub(super) fn send(&mut self, chunk: &Chunk) -> io::Result<usize> {
+        let bytes = chunk.framed();
+        let taken = taken_of((&self.socket).write(bytes))?;
+        // Copied: a peer that stops reading must not keep the memory that all share.
+        self.rest = Bytes::copy_from_slice(&bytes[taken..]);
         Ok(taken)
     }
 
@@ -92,57 +86,11 @@ fn taken_of(written: io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-/// What of `parts` is behind the first `taken` bytes.
-fn rest(parts: &[&[u8]], mut taken: usize) -> Bytes {
-    let whole: usize = parts.iter().map(|part| part.len()).sum();
-    if taken == whole {
-        return Bytes::new();
-    }
-    let mut rest = Vec::with_capacity(whole - taken);
-    for part in parts {
-        let skipped = taken.min(part.len());
-        rest.extend_from_slice(&part[skipped..]);
-        taken -= skipped;
-    }
-    rest.into()
-}
-
-/// The line before a chunk.
-fn chunk_size(bytes: usize, line: &mut [u8; 18]) -> &[u8] {
-    let mut at = line.len() - LINE_END.len();
-    line[at..].copy_from_slice(LINE_END);
-    let mut left = bytes;
-    loop {
-        at -= 1;
-        line[at] = b"0123456789abcdef"[left % 16];
-        left /= 16;
-        if left == 0 {
-            return &line[at..];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::BytesMut;
     use std::net::TcpListener;
-
-    #[test]
-    fn the_size_of_a_chunk_is_hexadecimal() {
-        for (bytes, line) in [(1, "1\r\n"), (0xabc, "abc\r\n"), (1 << 20, "100000\r\n")] {
-            assert_eq!(chunk_size(bytes, &mut [0; 18]), line.as_bytes());
-        }
-        assert_eq!(chunk_size(usize::MAX, &mut [0; 18]).len(), 18);
-    }
-
-    #[test]
-    fn what_was_not_taken_is_kept_from_any_byte_on() {
-        let parts: [&[u8]; 3] = [b"3\r\n", b"abc", b"\r\n"];
-        let whole = b"3\r\nabc\r\n";
-        for taken in 0..=whole.len() {
-            assert_eq!(rest(&parts, taken), whole[taken..]);
-        }
-    }
 
     #[test]
     fn a_peer_that_takes_nothing_gets_every_byte_once_when_it_does() {
@@ -151,10 +99,13 @@ mod tests {
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let mut outlet = Outlet::new(socket);
-        let frames: Vec<u8> = (0..=255).cycle().take(64 * 1024).collect();
+        let content: Vec<u8> = (0..=255).cycle().take(64 * 1024).collect();
+        let mut buffer = BytesMut::new();
         let mut chunks = 0;
         while outlet.is_clear() {
-            outlet.send(&frames).unwrap();
+            Chunk::begin(&mut buffer);
+            buffer.extend_from_slice(&content);
+            outlet.send(&Chunk::end(&mut buffer).unwrap()).unwrap();
             chunks += 1;
         }
         assert_eq!(outlet.resume().unwrap(), 0, "it is full");
@@ -171,7 +122,7 @@ mod tests {
             outlet.resume().unwrap();
         }
         outlet.close();
-        let chunk = [b"10000\r\n", &frames[..], b"\r\n"].concat();
+        let chunk = [b"10000\r\n", &content[..], b"\r\n"].concat();
         let expected = [chunk.repeat(chunks), LAST_CHUNK.to_vec()].concat();
         assert!(reader.join().unwrap() == expected);
     }

@@ -2,7 +2,10 @@
 //! instead of events that are not delivered. Who has to wait for the log comes back to where it was.
 
 use super::{
-    super::desk::{Batch, Desk},
+    super::{
+        chunk::Chunk,
+        desk::{Batch, Desk},
+    },
     Follower, Place, Reading,
 };
 use crate::{
@@ -13,7 +16,6 @@ use crate::{
     store::{Line, PageFrom, PageQuery, StoreError},
     wire::api::{ByeReason, GapReason, GoneFrame, GoneReason},
 };
-use bytes::Bytes;
 use std::{
     future::Future,
     pin::Pin,
@@ -26,7 +28,7 @@ const PAGE_BYTES: usize = 1 << 20;
 impl Follower {
     /// The frames that another stream of the thread was given, where this one needs the same: they are encoded once for
     /// all who keep up.
-    pub(super) fn share(&mut self, desk: &Desk) -> Option<Bytes> {
+    pub(super) fn share(&mut self, desk: &Desk) -> Option<Chunk> {
         let batch = desk.batch.as_ref()?;
         let place = self.only_place()?;
         if batch.key != place.key || batch.from != place.tail.cursor() {
@@ -37,20 +39,20 @@ impl Follower {
         self.frames.place(place.key, batch.to);
         self.app.metrics.sent_events.add(batch.to.0 - batch.from.0);
         self.followed(0).moved_to(batch.to);
-        Some(batch.frames.clone())
+        Some(batch.chunk.clone())
     }
 
     /// What was written, also for other streams where it is what they need as well.
-    pub(super) fn take(&mut self, from: Option<Seq>, desk: &mut Desk) -> Option<Bytes> {
+    pub(super) fn take(&mut self, from: Option<Seq>, desk: &mut Desk) -> Option<Chunk> {
         let events = self.frames.only_events();
-        let frames = self.frames.take()?;
+        let chunk = self.frames.take()?;
         if let (Some(from), Some(place)) = (from, self.only_place()) {
             let to = place.tail.cursor();
             if events.is_some_and(|events| from.0 + events as u64 == to.0) {
-                desk.batch = Some(Batch { key: place.key, from, to, frames: frames.clone() });
+                desk.batch = Some(Batch { key: place.key, from, to, chunk: chunk.clone() });
             }
         }
-        Some(frames)
+        Some(chunk)
     }
 
     /// The session of a stream that has nothing else, and nothing special to do now.

@@ -8,6 +8,7 @@ use crate::{
     store::{Append, Create, Entry, EventLog, memory::MemoryLog},
     wire::sse::Decoder,
 };
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::task::Waker;
 use tokio::sync::Notify;
@@ -99,7 +100,7 @@ impl Reader {
     fn bytes(&mut self) -> Option<Bytes> {
         let mut cx = Context::from_waker(Waker::noop());
         match self.follower.poll_chunk(&mut cx, &mut self.desk) {
-            Poll::Ready(chunk) => Some(chunk.unwrap()),
+            Poll::Ready(chunk) => Some(chunk.unwrap().content()),
             Poll::Pending => None,
         }
     }
