@@ -30,7 +30,7 @@ ABOUT = {
     "post": "Messages over HTTP, acknowledged when they are in the log; each connection waits for its last answer.",
     "fanout": "One session to 1,000 streams: each line when all have the last one, and 32 lines on their way.",
     "sessions": "1,000 sessions with a stream each; 64 producers with up to 4 lines on their way.",
-    "line": "A line of an agent to a stream, 200 lines a second, nothing else.",
+    "line": "A line of an agent to a stream, 200 lines a second, nothing else; fdatasync as often.",
     "idle": "Sessions with a child that waits, and streams, in which nothing happens.",
     "join": "500 streams begin at once, each 200 events behind.",
     "reconnect": "2,000 streams of 20 sessions come back at once, while another session is in use; streams of 50 sessions.",

@@ -7,6 +7,7 @@ use super::{
     seawall,
     target::Subject,
 };
+use std::time::Duration;
 
 /// Readers of the one session, and sessions with a reader each.
 const MANY: usize = 1_000;
@@ -38,17 +39,18 @@ pub(super) fn sessions(run: &mut Run, peers: &[Subject]) -> anyhow::Result<()> {
 
 /// A line of an agent to a stream, where nothing else happens.
 pub(super) fn line(run: &mut Run, peers: &[Subject]) -> anyhow::Result<()> {
+    let rate = 200.0;
     let plan = Plan {
-        rate: Some(200.0),
+        rate: Some(rate),
         window: usize::MAX,
         ..Plan::new(1, Length::Time(run.seconds(5.0)))
     };
-    let length = run.seconds(1.0);
+    let (pause, length) = (Duration::from_secs_f64(1.0 / rate), run.seconds(2.0));
     let own = [seawall::subject(), seawall::in_memory()];
     let subjects: Vec<&Subject> = own.iter().chain(peers).collect();
     for round in 0..run.rounds {
         run.sample(("line", "idle"), "fdatasync", round, |setup| {
-            bare::sync(&setup.folder, length)
+            bare::sync(&setup.folder, pause, length)
         })?;
     }
     run.compare("line", &[("idle", plan)], &subjects)
