@@ -162,6 +162,25 @@ class OpenCode(Agent):
         return {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"}
 
 
+class Goose(Agent):
+    name, title = "goose", "Goose"
+    package, version = "@aaif/goose-acp", "1.50.0"
+    protocol = "acp"
+
+    def command(self):
+        return ["node", self.modules / self.package / "bin/goose.mjs", "acp"]
+
+    def env(self, models):
+        return {
+            "GOOSE_PROVIDER": "openai",
+            "GOOSE_MODEL": "stand-in",
+            "GOOSE_MODE": "approve",
+            "GOOSE_DISABLE_KEYRING": "1",
+            "OPENAI_HOST": f"http://127.0.0.1:{models}",
+            "OPENAI_API_KEY": "none",
+        }
+
+
 class Example(Agent):
     name, title = "acp-example", "ACP example"
     package, version = "@agentclientprotocol/sdk", "0.5.1"
@@ -173,4 +192,4 @@ class Example(Agent):
         return ["node", self.modules / self.package / "dist/examples/agent.js"]
 
 
-AGENTS = [ClaudeCode(), Codex(), ClaudeAgentAcp(), OpenCode(), Example()]
+AGENTS = [ClaudeCode(), Codex(), ClaudeAgentAcp(), OpenCode(), Goose(), Example()]

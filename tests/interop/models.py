@@ -14,6 +14,7 @@ Spoken are Anthropic's messages, OpenAI's responses and OpenAI's chat completion
 """
 
 import json
+import re
 import sys
 import threading
 import time
@@ -74,21 +75,25 @@ def shell_input(shell, command):
         return {"cmd": command, "sandbox_permissions": "require_escalated", "justification": "because it was asked for"}
     if shell == "shell_command":
         return {"command": command}
-    if shell == "shell":
-        return {"command": ["bash", "-c", command]}
     return {"command": command, "description": "Run a command"}
 
 
 def texts(content):
     """The texts of a content that is a text or a list of blocks; agents put notes of their own in tags beside them."""
     blocks = [{"text": content}] if isinstance(content, str) else content or []
-    found = [block.get("text", "") for block in blocks if isinstance(block, dict)]
+    found = [text for block in blocks if isinstance(block, dict) for text in said(block.get("text", ""))]
     return [text for text in found if text and not text.lstrip().startswith("<")]
 
 
 def plain(content):
     """The last of them, which is what was said."""
-    return content if isinstance(content, str) else (texts(content) or [""])[-1]
+    return (texts(content) or [content if isinstance(content, str) else ""])[-1]
+
+
+def said(text):
+    """Goose puts a note behind what was said, and what was broken off and what came next into one text, a line each."""
+    without = re.sub("<turn-context>.*?</turn-context>", "", text, flags=re.DOTALL)
+    return [text] if without == text else without.split("\n")
 
 
 class Anthropic:
