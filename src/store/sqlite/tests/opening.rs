@@ -36,6 +36,15 @@ fn refused(path: &Path) -> OpenError {
     error
 }
 
+/// They come by one variable, which `.cargo/config.toml` sets for every build; not all of them can be asked for.
+#[test]
+fn sqlite_is_built_as_this_project_builds_it() {
+    let connection = Connection::open_in_memory().unwrap();
+    let mut options = connection.prepare("PRAGMA compile_options").unwrap();
+    let options = options.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    assert!(options.map(Result::unwrap).any(|option| option == "DEFAULT_MEMSTATUS=0"));
+}
+
 /// A closed database of one session with many events.
 async fn make(path: &Path) {
     let log = open(path).unwrap();
