@@ -205,14 +205,15 @@ impl Registry {
         M: Message<Result = ()> + Send + 'static,
         RegistryActor: actix::Handler<M>,
     {
-        let mut current = self.0.current.subscribe();
-        // Between two registries the way leads nowhere for a moment.
-        let registry = current
-            .wait_for(|addr| addr.is_some())
-            .await
-            .ok()
-            .and_then(|addr| addr.clone())
-            .ok_or(Refusal::Interrupted)?;
+        let registry = match self.current() {
+            Some(registry) => registry,
+            // Between two registries the way leads nowhere for a moment.
+            None => {
+                let mut current = self.generations();
+                let next = current.wait_for(Option::is_some).await;
+                next.ok().and_then(|addr| addr.clone()).ok_or(Refusal::Interrupted)?
+            }
+        };
         registry.do_send(message);
         Ok(())
     }

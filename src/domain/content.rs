@@ -68,8 +68,29 @@ impl ContentBlock {
 pub type ContentDigest = [u8; 32];
 
 pub fn digest(content: &[ContentBlock]) -> ContentDigest {
-    let json = serde_json::to_vec(content).expect("content blocks are plain strings and numbers");
-    Sha256::digest(json).into()
+    encode(content).1
+}
+
+/// The blocks as canonical JSON, and its digest.
+pub fn encode(content: &[ContentBlock]) -> (Vec<u8>, ContentDigest) {
+    let mut json = Vec::with_capacity(ROOM + text_len(content));
+    serde_json::to_writer(&mut json, content)
+        .expect("content blocks are plain strings and numbers, a Vec takes all");
+    let digest = Sha256::digest(&json).into();
+    (json, digest)
+}
+
+/// Enough for what stands around the text of a single block.
+const ROOM: usize = 64;
+
+/// How long the texts of the blocks are together, unescaped.
+pub(crate) fn text_len(content: &[ContentBlock]) -> usize {
+    let length = |block: &ContentBlock| match block {
+        ContentBlock::Text { text } => text.len(),
+        ContentBlock::Image { data, .. } | ContentBlock::Audio { data, .. } => data.len(),
+        ContentBlock::ResourceLink { .. } | ContentBlock::Resource { .. } => 0,
+    };
+    content.iter().map(length).sum()
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Events: what is in the log and on the wire (contract, section 3). A [`Draft`] has no number and cannot be
 //! published; the store numbers it, and the line it stores is what every reader gets, byte for byte.
 
-use super::{ClientState, ContentBlock, EndReason, MessageId, Seq, SessionId, State, Timestamp};
+use super::{
+    ClientState, ContentBlock, EndReason, MessageId, Seq, SessionId, State, Timestamp, content,
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -155,6 +157,7 @@ impl Body {
             Self::AgentMessage(Chunk { delta, .. }) | Self::AgentThought(Chunk { delta, .. }) => {
                 delta.as_ref().map_or(0, String::len)
             }
+            Self::UserMessage { content, .. } => content::text_len(content),
             _ => 0,
         }
     }

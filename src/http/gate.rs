@@ -11,6 +11,7 @@ use actix_web::{
     Error, HttpMessage, HttpRequest,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
+    guard::GuardContext,
     http::{
         StatusCode,
         header::{self, HeaderName, HeaderValue},
@@ -19,7 +20,7 @@ use actix_web::{
     web,
 };
 use futures_util::FutureExt;
-use std::{any::Any, panic::AssertUnwindSafe};
+use std::{any::Any, cell::Cell, panic::AssertUnwindSafe, rc::Rc};
 
 /// The public listener's gate.
 pub(super) async fn public(
@@ -87,13 +88,27 @@ async fn call<B: MessageBody>(
     Ok(response)
 }
 
-/// Counts the request under its route when it is answered.
+/// On each request: the template of the path by which a resource took it. The request itself is gone when its handler
+/// has panicked, and to ask the router for the template would try all paths once more.
+#[derive(Clone, Default)]
+struct Route(Rc<Cell<Option<&'static str>>>);
+
+/// Notes which path takes the request. Always true: it is asked as a guard.
+pub(super) fn taken(request: &GuardContext<'_>, path: &'static str) -> bool {
+    if let Some(route) = request.req_data().get::<Route>() {
+        route.0.set(Some(path));
+    }
+    true
+}
+
+/// Counts the request under its route when it is answered. What the gate refuses, no route has taken.
 fn counter(request: &ServiceRequest) -> impl FnOnce(StatusCode) + use<> {
     let app = request.app_data::<web::Data<App>>().cloned();
-    let route = request.match_pattern();
+    let route = Route::default();
+    request.extensions_mut().insert(route.clone());
     move |status| {
         if let Some(app) = app {
-            app.requests.answered(route.as_deref(), status);
+            app.requests.answered(route.0.get(), status);
         }
     }
 }

@@ -16,6 +16,8 @@ use std::future::ready;
 
 fn endpoints() -> Vec<Endpoint> {
     vec![
+        // Paths are tried in this order, each that has a variable by a regular expression: what is called most comes first.
+        post("/v1/sessions/{id}/messages", messages::send),
         get("/v1/openapi.json", openapi::serve),
         post("/v1/login", login::login),
         post("/v1/logout", login::logout),
@@ -28,7 +30,6 @@ fn endpoints() -> Vec<Endpoint> {
         delete("/v1/sessions/{id}", sessions::delete),
         get("/v1/sessions/{id}/events", history::events),
         get("/v1/sessions/{id}/stream", stream::session),
-        post("/v1/sessions/{id}/messages", messages::send),
         delete("/v1/sessions/{id}/messages/{message_id}", messages::withdraw),
         post("/v1/sessions/{id}/interrupt", control::interrupt),
         post("/v1/sessions/{id}/stop", control::stop),
@@ -78,20 +79,21 @@ pub(super) struct Endpoint {
 
 /// One resource for each path, in the order of their first mention; other methods are answered with 405.
 pub(super) fn resources(endpoints: Vec<Endpoint>) -> Vec<Resource> {
-    let mut paths: Vec<(&str, Vec<Endpoint>)> = Vec::new();
+    let mut paths: Vec<(&'static str, Vec<Endpoint>)> = Vec::new();
     for endpoint in endpoints {
         match paths.iter_mut().find(|(path, _)| *path == endpoint.path) {
             Some((_, same)) => same.push(endpoint),
             None => paths.push((endpoint.path, vec![endpoint])),
         }
     }
-    let resource = |(path, endpoints): (&str, Vec<Endpoint>)| {
+    let resource = |(path, endpoints): (&'static str, Vec<Endpoint>)| {
         let methods: Vec<_> =
             endpoints.iter().map(|endpoint| endpoint.method.to_string()).collect();
         let allow = methods.join(", ");
         let other =
             web::to(move || ready(Err::<HttpResponse, _>(Failure::method_not_allowed(&allow))));
-        let resource = web::resource(path).default_service(other);
+        let taken = fn_guard(move |request| gate::taken(request, path));
+        let resource = web::resource(path).guard(taken).default_service(other);
         endpoints.into_iter().fold(resource, |resource, endpoint| resource.route(endpoint.route))
     };
     paths.into_iter().map(resource).collect()

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::{ContentBlock, MessageId, SessionId, Timestamp, content::digest},
+    domain::{ContentBlock, MessageId, SessionId, Timestamp, content::encode},
     fault::{self, Fuse},
     metrics::Restart,
     process::{
@@ -220,9 +220,9 @@ impl SessionActor {
             Effect::Dispatch { run, message_id } => self.dispatch(run, message_id),
             Effect::Reply { ticket, result } => self.reply(ticket, result),
             Effect::Accept { ticket, message_id, content, interrupt, by } => {
-                let digest = digest(&content);
+                let (json, digest) = encode(&content);
                 let accept = AcceptTicket { ticket, message_id, digest, interrupt, by };
-                self.accept(accept, content, ctx);
+                self.accept(accept, content, json, ctx);
             }
             Effect::ReplyKnown { ticket, message_id, digest, otherwise } => {
                 let known = self.around.log.message(self.id, message_id);
@@ -284,10 +284,9 @@ impl SessionActor {
         &mut self,
         ticket: AcceptTicket,
         content: Vec<ContentBlock>,
+        json: Vec<u8>,
         ctx: &mut Context<Self>,
     ) {
-        let json =
-            serde_json::to_vec(&content).expect("content blocks are plain strings and numbers");
         let draft = crate::domain::Draft {
             run: self.machine.session().run,
             ts: self.around.clock.now(),

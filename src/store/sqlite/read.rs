@@ -123,32 +123,29 @@ pub(super) fn receipt(
     message: &MessageId,
 ) -> Result<Option<Receipt>, StoreError> {
     conn.prepare_cached(
-        "SELECT seq, digest, status FROM messages WHERE k = ?1 AND message_id = ?2",
+        "SELECT seq, digest, status, EXISTS (SELECT 1 FROM queue WHERE id = k << 32 | seq)
+            FROM messages WHERE k = ?1 AND message_id = ?2",
     )?
     .query_row(params![key.0, message.as_str()], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+        Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })
     .optional()?
-    .map(|(event_seq, digest, status)| {
-        let status = status_of(status)?;
+    .map(|(event_seq, digest, status, is_queued)| {
+        let status = status_of(status, is_queued)?;
         Ok(Receipt { seq: seq(event_seq), digest, status })
     })
     .transpose()
 }
 
-pub(super) const fn status_number(status: MessageStatus) -> i64 {
-    match status {
-        MessageStatus::Queued => 0,
-        MessageStatus::Dispatched => 1,
-        MessageStatus::Failed => 2,
-    }
-}
+/// The status of a message that has failed. All others have 0, or 1 where a former version has dispatched them: dispatched is
+/// what is not in the queue any more, so that dispatching a message does not write its page of the ledger again.
+pub(super) const FAILED: i64 = 2;
 
-fn status_of(number: i64) -> Result<MessageStatus, StoreError> {
+fn status_of(number: i64, is_queued: bool) -> Result<MessageStatus, StoreError> {
     match number {
-        0 => Ok(MessageStatus::Queued),
-        1 => Ok(MessageStatus::Dispatched),
-        2 => Ok(MessageStatus::Failed),
+        0 if is_queued => Ok(MessageStatus::Queued),
+        0 | 1 => Ok(MessageStatus::Dispatched),
+        FAILED => Ok(MessageStatus::Failed),
         _ => Err(StoreError::Damaged(format!("a message has the unknown status {number}"))),
     }
 }
@@ -211,4 +208,23 @@ fn count_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 /// A list as SQL can take it in one parameter.
 fn json_array(items: &[String]) -> String {
     serde_json::to_string(items).expect("strings are JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_left_the_queue_is_dispatched_unless_it_failed() {
+        for (number, is_queued, expected) in [
+            (0, true, MessageStatus::Queued),
+            (0, false, MessageStatus::Dispatched),
+            // As versions before wrote it.
+            (1, false, MessageStatus::Dispatched),
+            (FAILED, false, MessageStatus::Failed),
+        ] {
+            assert_eq!(status_of(number, is_queued).unwrap(), expected);
+        }
+        assert!(matches!(status_of(3, false), Err(StoreError::Damaged(_))));
+    }
 }

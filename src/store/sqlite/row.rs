@@ -6,6 +6,9 @@ use crate::domain::{Seq, Session};
 /// What separates the parts of a row's searchable text, so that no search finds a word that spans two of them.
 const PART: char = '\u{1f}';
 
+/// Enough for most sessions' rows, so that they are encoded without moving.
+const ROOM: usize = 1024;
+
 /// A session's row, encoded by its author's thread: the writer copies bytes and encodes nothing.
 #[derive(Debug)]
 pub(super) struct EncodedRow {
@@ -19,11 +22,14 @@ pub(super) struct EncodedRow {
 
 impl EncodedRow {
     pub(super) fn new(session: &Session) -> Self {
+        let mut json = Vec::with_capacity(ROOM);
+        serde_json::to_writer(&mut json, session)
+            .expect("a session has string keys only, a Vec takes all");
         let title = session.title.as_deref().unwrap_or_default();
         let search =
             format!("{title}{PART}{}{PART}{}{PART}{}", session.cwd, session.agent, session.id);
         Self {
-            json: serde_json::to_vec(session).expect("a session has string keys only"),
+            json,
             state: session.state.as_str(),
             agent: session.agent.clone(),
             search: search.to_ascii_lowercase(),

@@ -3,8 +3,8 @@
 
 use super::{
     super::{
-        Accept, Append, Appended, Create, Created, Entry, LedgerChange, MessageStatus, StoreError,
-        feed::Commit,
+        Accept, Append, Appended, Create, Created, Entry, LedgerChange, MessageStatus, Receipt,
+        StoreError, feed::Commit,
     },
     block::{Builder, Span},
     page, read,
@@ -52,6 +52,21 @@ impl From<StoreError> for Stop {
 struct Place {
     key: Key,
     head: Seq,
+    /// What was written last of what its row is found by.
+    state: Option<&'static str>,
+}
+
+impl Place {
+    /// Refuses what there are no numbers for, before anything of it is written.
+    fn has_room(&self, session: SessionId, events: usize) -> Result<(), Stop> {
+        if self.head.0 + events as u64 <= SEQ_MAX.0 {
+            return Ok(());
+        }
+        Err(Stop::Refused(StoreError::Unavailable(format!(
+            "session {session} has {} events and can have {SEQ_MAX} at most; go on in a new session",
+            self.head
+        ))))
+    }
 }
 
 /// The places of the sessions written to lately, as of the transaction that is being staged. After a rollback they
@@ -70,7 +85,7 @@ impl Places {
         }
         let key = read::key(view, session)?;
         let (_, head) = page::extent(view, key)?;
-        let place = Place { key, head };
+        let place = Place { key, head, state: None };
         self.keep(session, place);
         Ok(place)
     }
@@ -188,12 +203,13 @@ impl<'a> Stage<'a> {
                 row.json,
                 row.has_open_work
             ])?;
-        let mut place = Place { key: Key(self.tx.last_insert_rowid()), head: Seq::ZERO };
+        let key = Key(self.tx.last_insert_rowid());
+        let mut place = Place { key, head: Seq::ZERO, state: Some(row.state) };
+        if let Some(accept) = &create.accept {
+            self.accept(place, create.events.len(), accept)?;
+        }
         // A session that is new has no feed to tell and no queue to take from.
         self.events(id, &mut place, &create.events)?;
-        if let Some(accept) = &create.accept {
-            self.accept(place, accept)?;
-        }
         self.places.keep(id, place);
         self.changes.push(Change::Created(id, create.events.len() as u64));
         Ok(Created::New { head: place.head })
@@ -205,20 +221,18 @@ impl<'a> Stage<'a> {
         row: Option<&EncodedRow>,
     ) -> Result<Appended, Stop> {
         let mut place = self.places.find(&self.view(), append.session)?;
+        place.has_room(append.session, append.events.len())?;
         if let Some(accept) = &append.accept
-            && let Some(receipt) = read::receipt(self.tx, place.key, &accept.message_id)?
+            && let Some(first) = self.accept(place, append.events.len(), accept)?
         {
-            return Ok(Appended::Known(receipt));
+            return Ok(Appended::Known(first));
         }
         let from = place.head.next();
         let Staged { lines, mut queued_change, taken } =
             self.events(append.session, &mut place, &append.events)?;
-        if let Some(accept) = &append.accept {
-            self.accept(place, accept)?;
-            queued_change += 1;
-        }
+        queued_change += i32::from(append.accept.is_some());
         if let Some(row) = row {
-            self.row(place.key, row, from)?;
+            self.row(&mut place, row, from)?;
         }
         self.places.keep(append.session, place);
         let commit = Commit { lines, row: append.row.clone(), queued_change };
@@ -260,12 +274,6 @@ impl<'a> Stage<'a> {
         place: &mut Place,
         events: &[Entry],
     ) -> Result<Staged, Stop> {
-        if place.head.0 + events.len() as u64 > SEQ_MAX.0 {
-            return Err(Stop::Refused(StoreError::Unavailable(format!(
-                "session {session} has {} events and can have {SEQ_MAX} at most; go on in a new session",
-                place.head
-            ))));
-        }
         let mut staged = Staged::default();
         let mut run = Run::of(events);
         for entry in events {
@@ -321,67 +329,85 @@ impl<'a> Stage<'a> {
             .map(drop)
     }
 
-    /// Enters a message in the ledger and the queue, under the seq of the last event.
-    fn accept(&self, place: Place, accept: &Accept) -> Result<(), Stop> {
+    /// Enters a message in the ledger and the queue, under the seq of the last of the `events` that come with it. Its first
+    /// receipt, where it is known: then nothing was written.
+    fn accept(
+        &self,
+        place: Place,
+        events: usize,
+        accept: &Accept,
+    ) -> Result<Option<Receipt>, Stop> {
+        let seq = Seq(place.head.0 + events as u64);
         let message_id = accept.message_id.as_str();
-        let status = read::status_number(MessageStatus::Queued);
-        self.tx
+        let entered = self
+            .tx
             .prepare_cached(
                 "INSERT INTO messages (k, message_id, seq, digest, status)
-                    VALUES (?1, ?2, ?3, ?4, ?5)",
+                    VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT DO NOTHING",
             )?
-            .execute(params![
-                place.key.0,
-                message_id,
-                seq_column(place.head),
-                accept.digest,
-                status
-            ])?;
+            .execute(params![place.key.0, message_id, seq_column(seq), accept.digest])?;
+        if entered == 0 {
+            return Ok(read::receipt(self.tx, place.key, &accept.message_id)?);
+        }
         self.tx
             .prepare_cached(
                 "INSERT INTO queue (id, message_id, interrupt, content) VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![
-                place.key.event(place.head),
+                place.key.event(seq),
                 message_id,
                 accept.interrupt,
                 &accept.content[..]
             ])?;
-        Ok(())
+        Ok(None)
     }
 
-    /// Takes a message out of the queue. Its content; None if it had left before.
+    /// Takes a message out of the queue, which alone says that it is dispatched. Its content; None if it had left before.
     fn settle(
         &self,
         key: Key,
         message: &MessageId,
         status: MessageStatus,
     ) -> Result<Option<Bytes>, Stop> {
-        let taken = self
+        // DELETE … RETURNING would make a table in between, each time.
+        let found = self
             .tx
             .prepare_cached(
-                "DELETE FROM queue WHERE id =
-                    (SELECT k << 32 | seq FROM messages WHERE k = ?1 AND message_id = ?2)
-                    RETURNING content",
+                "SELECT id, content FROM queue WHERE id =
+                    (SELECT k << 32 | seq FROM messages WHERE k = ?1 AND message_id = ?2)",
             )?
-            .query_row(params![key.0, message.as_str()], |row| row.get::<_, Vec<u8>>(0))
+            .query_row(params![key.0, message.as_str()], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+            })
             .optional()?;
-        self.tx
-            .prepare_cached("UPDATE messages SET status = ?3 WHERE k = ?1 AND message_id = ?2")?
-            .execute(params![key.0, message.as_str(), read::status_number(status)])?;
-        Ok(taken.map(Bytes::from))
+        if let Some((id, _)) = found {
+            self.tx.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([id])?;
+        }
+        if status == MessageStatus::Failed {
+            self.tx
+                .prepare_cached("UPDATE messages SET status = ?3 WHERE k = ?1 AND message_id = ?2")?
+                .execute(params![key.0, message.as_str(), read::FAILED])?;
+        }
+        Ok(found.map(|(_, content)| Bytes::from(content)))
     }
 
     /// Stores the row that came with the event `from` and those after it.
-    fn row(&self, key: Key, row: &EncodedRow, from: Seq) -> Result<(), Stop> {
+    fn row(&self, place: &mut Place, row: &EncodedRow, from: Seq) -> Result<(), Stop> {
+        let k = place.key.0;
+        // Where it is the same, as mostly, the index of the live sessions is left alone.
+        if place.state != Some(row.state) {
+            self.tx
+                .prepare_cached("UPDATE sessions SET state = ?2 WHERE k = ?1")?
+                .execute(params![k, row.state])?;
+            place.state = Some(row.state);
+        }
         self.tx
             .prepare_cached(
-                "UPDATE sessions SET state = ?2, agent = ?3, search = ?4, updated_at = ?5, row = ?6,
-                    open_from = iif(?7, coalesce(open_from, ?8), NULL) WHERE k = ?1",
+                "UPDATE sessions SET agent = ?2, search = ?3, updated_at = ?4, row = ?5,
+                    open_from = iif(?6, coalesce(open_from, ?7), NULL) WHERE k = ?1",
             )?
             .execute(params![
-                key.0,
-                row.state,
+                k,
                 row.agent,
                 row.search,
                 row.updated_at,
