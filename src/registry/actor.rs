@@ -44,7 +44,8 @@ pub(crate) const MAILBOX: usize = 256;
 pub(crate) struct RegistryActor {
     around: Arc<Surroundings>,
     host: Host,
-    sessions: HashMap<SessionId, Entry>,
+    /// Boxed: the table has room for up to twice as many.
+    sessions: HashMap<SessionId, Box<Entry>>,
     connections: HashMap<ConnectionId, Booked>,
     watching: HashMap<SessionId, Watchers>,
     /// Sessions that wait for a place under `max_live`.
@@ -235,7 +236,7 @@ impl RegistryActor {
                 let actor = Stage::Up { addr, watch, generation };
                 let record = Record::new(restart_policy(&around.config.now()), around.clock.now());
                 let child = record.clone();
-                (id, Entry { actor, sent, is_live, ended_run, record, child })
+                (id, Box::new(Entry { actor, sent, is_live, ended_run, record, child }))
             })
             .collect();
         let live = sessions.values().filter(|entry| entry.is_live).count();
@@ -298,7 +299,7 @@ impl RegistryActor {
         self.live < limit
     }
 
-    fn remove(&mut self, session: SessionId, ctx: &mut Context<Self>) -> Option<Entry> {
+    fn remove(&mut self, session: SessionId, ctx: &mut Context<Self>) -> Option<Box<Entry>> {
         let entry = self.sessions.remove(&session)?;
         self.live -= usize::from(entry.is_live);
         self.wake_waiting(ctx);

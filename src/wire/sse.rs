@@ -24,11 +24,9 @@ impl Frame<'_> {
         if let Some(retry) = self.retry {
             put_field(out, "retry: ", retry.to_string().as_bytes());
         }
-        let has_lines = [b'\n', b'\r'].iter().any(|end| self.data.contains(end));
         let mut rest = self.data;
         loop {
-            // JSON is one line, and to find that out takes a fraction of looking at each byte.
-            let end = has_lines.then(|| line_end(rest)).flatten().unwrap_or(rest.len());
+            let end = line_end(rest).unwrap_or(rest.len());
             put_field(out, "data: ", &rest[..end]);
             match &rest[end..] {
                 [] => break,
@@ -57,7 +55,7 @@ fn single_line(text: &str) -> &[u8] {
 }
 
 fn line_end(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'))
+    memchr::memchr2(b'\n', b'\r', bytes)
 }
 
 /// One event as a reader sees it.

@@ -99,7 +99,8 @@ pub(super) fn listen<R: AsyncRead + Unpin>(
         until: None,
         closed: false,
     };
-    stream::unfold(Some(reader), move |reader| async move {
+    // Boxed: the stream has room for it twice, between the batches and while it waits for one.
+    stream::unfold(Some(Box::new(reader)), move |reader| async move {
         let mut reader = reader?;
         let lines = reader.next().await;
         crate::fault::point!("transport::stream");

@@ -35,7 +35,7 @@ impl RegistryActor {
             child: record.clone(),
             record,
         };
-        self.sessions.insert(session, entry);
+        self.sessions.insert(session, Box::new(entry));
         let around = self.around.clone();
         let read = async move { read(&around, session).await };
         let started = read.into_actor(self).then(move |found, registry, _| {

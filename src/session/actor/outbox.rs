@@ -68,7 +68,7 @@ impl Outbox {
         if let Some(effect) = self.ready.front() {
             // Sends go into the log side by side, so that they share a commit; all else waits for them.
             let may_go = self.held == 0 || matches!(effect, Effect::Accept { .. });
-            return may_go.then(|| self.ready.pop_front().map(Work::Effect)).flatten();
+            return may_go.then(|| self.pop_ready().map(Work::Effect)).flatten();
         }
         let only_accepts =
             || self.waiting.then.iter().all(|effect| matches!(effect, Effect::Accept { .. }));
@@ -81,6 +81,15 @@ impl Outbox {
             return self.next();
         }
         (self.held == 0).then(|| Work::Append(std::mem::take(&mut self.waiting)))
+    }
+
+    fn pop_ready(&mut self) -> Option<Effect> {
+        let effect = self.ready.pop_front();
+        if self.ready.is_empty() {
+            // Sessions at rest are many: none keeps room for what it did last.
+            self.ready = VecDeque::new();
+        }
+        effect
     }
 
     pub(super) fn is_empty(&self) -> bool {
