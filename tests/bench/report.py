@@ -19,6 +19,7 @@ HERE = pathlib.Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
 RESULTS = HERE / "results.json"
 NOTES = HERE / "what-did-not-help.md"
+MISSED = HERE / "what-is-missed.md"
 # Above this the others may have decided what was measured.
 OTHERS = 0.2
 # So much longer than the best of all: the disk was throttled.
@@ -27,7 +28,8 @@ THROTTLED = 3
 ABOUT = {
     "append": "Events into the store in process. Each producer waits for its last event; the bare log syncs as many "
               "records at a time as the store did.",
-    "post": "Messages over HTTP, acknowledged when they are in the log; each connection waits for its last answer.",
+    "post": "Messages over HTTP, acknowledged when they are in the log; each connection waits for its last answer. "
+            "actix-web-lab stands for a handler that does nothing.",
     "fanout": "One session to 1,000 streams: each line when all have the last one, and 32 lines on their way.",
     "sessions": "1,000 sessions with a stream each; 64 producers with up to 4 lines on their way.",
     "line": "A line of an agent to a stream, 200 lines a second, nothing else; fdatasync as often.",
@@ -159,7 +161,7 @@ def caveats(workloads):
     return lines
 
 
-def page(results, notes):
+def page(results, notes, missed=""):
     machine, workloads = results["machine"], results["workloads"]
     lines = [
         "# Performance", "",
@@ -176,6 +178,8 @@ def page(results, notes):
     ]
     lines += caveats(workloads)
     lines += ["## Targets", ""] + table(targets.rows(workloads)) + [""]
+    if missed:
+        lines += ["## What is missed, and why", "", missed.strip(), ""]
     if "fanout" in workloads:
         lines += ["![deliveries a second](performance-fanout.svg)", ""]
     for name in [name for name in ABOUT if name in workloads]:
@@ -187,9 +191,9 @@ def page(results, notes):
     return "\n".join(lines)
 
 
-def made(results, notes):
+def made(results, notes, missed=""):
     """The files of docs by name."""
-    files = {"performance.md": page(results, notes)}
+    files = {"performance.md": page(results, notes, missed)}
     workloads = results["workloads"]
     if "fanout" in workloads:
         files["performance-fanout.svg"] = plots.fanout(workloads["fanout"]["samples"], medians)
@@ -208,7 +212,7 @@ def main(command, *rest):
         day = datetime.date.today().isoformat()
         RESULTS.write_text(dumped(merge(results, json.load(sys.stdin), commit, day)))
         return 0
-    files = made(results, NOTES.read_text())
+    files = made(results, NOTES.read_text(), MISSED.read_text())
     if command == "write":
         for name, text in files.items():
             (DOCS / name).write_text(text)

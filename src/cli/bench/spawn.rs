@@ -25,6 +25,11 @@ const STARTS: usize = 100;
 const BALLAST: usize = 4 << 30;
 const PAGE: usize = 4096;
 
+/// The least that can be started.
+fn nothing() -> (&'static Path, &'static [&'static str]) {
+    (Path::new("true"), &[])
+}
+
 pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
     let starts = run.count(STARTS);
     for round in 0..run.rounds {
@@ -32,7 +37,14 @@ pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
             let mut ballast = vec![0_u8; ballast];
             // Memory is in use when it was written to.
             ballast.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
-            run.sample(("spawn", case), "posix_spawn", round, |_| bare_spawns(starts))?;
+            run.sample(("spawn", case), "posix_spawn", round, |_| {
+                bare_spawns(&[nothing()], starts)
+            })?;
+            // What a guard of our own program costs at the least: without a socket it ends at once.
+            run.sample(("spawn", case), "our program, and true", round, |setup| {
+                let guard = (setup.program.as_path(), &["guard"][..]);
+                bare_spawns(&[guard, nothing()], starts)
+            })?;
             run.sample(("spawn", case), "seawall guard", round, |setup| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(guarded_starts(&setup.program, starts))
@@ -43,12 +55,16 @@ pub(super) fn measure(run: &mut Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The standard library uses posix_spawn; the program is ended when it has ended by itself.
-fn bare_spawns(starts: usize) -> anyhow::Result<Figures> {
+/// Programs one after the other, each until it has ended by itself. The standard library uses posix_spawn.
+fn bare_spawns(programs: &[(&Path, &[&str])], starts: usize) -> anyhow::Result<Figures> {
     let (mut times, start) = (Times::default(), Instant::now());
     for _ in 0..starts {
         let begun = Instant::now();
-        Command::new("true").stdin(Stdio::null()).status().context("cannot run `true`")?;
+        for (program, args) in programs {
+            let mut command = Command::new(program);
+            command.args(*args).stdin(Stdio::null()).stderr(Stdio::null());
+            command.status().with_context(|| format!("cannot run `{}`", program.display()))?;
+        }
         times.add_time(begun.elapsed());
     }
     Ok(figures(times, start))

@@ -45,7 +45,8 @@ fn peers(workload: Workload, durable_streams: &std::path::Path) -> Vec<Subject> 
             let brokers = [nchan::subject(), redis::subject(), nats::subject(), lab::subject()];
             [durable(), memory()].into_iter().chain(brokers).collect()
         }
-        Workload::Post => vec![durable(), memory(), redis::durable()],
+        // Without a reader the last one keeps nothing and tells nobody: the least that a request costs with actix-web.
+        Workload::Post => vec![durable(), memory(), redis::durable(), lab::subject()],
         Workload::Join => vec![durable(), memory(), nchan::subject()],
         Workload::Stalled => {
             vec![durable(), nchan::subject(), redis::subject(), nats::subject(), lab::subject()]
