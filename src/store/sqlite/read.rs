@@ -137,14 +137,15 @@ pub(super) fn receipt(
     .transpose()
 }
 
-/// The status of a message that has failed. All others have 0, or 1 where a former version has dispatched them: dispatched is
-/// what is not in the queue any more, so that dispatching a message does not write its page of the ledger again.
+/// The status of a message that is queued for as long as the queue has it, and dispatched when it has left it: so dispatching
+/// a message does not write its page of the ledger again. A former version wrote 1 then.
+pub(super) const ACCEPTED: i64 = 0;
 pub(super) const FAILED: i64 = 2;
 
 fn status_of(number: i64, is_queued: bool) -> Result<MessageStatus, StoreError> {
     match number {
-        0 if is_queued => Ok(MessageStatus::Queued),
-        0 | 1 => Ok(MessageStatus::Dispatched),
+        ACCEPTED if is_queued => Ok(MessageStatus::Queued),
+        ACCEPTED | 1 => Ok(MessageStatus::Dispatched),
         FAILED => Ok(MessageStatus::Failed),
         _ => Err(StoreError::Damaged(format!("a message has the unknown status {number}"))),
     }
@@ -217,8 +218,8 @@ mod tests {
     #[test]
     fn a_message_that_left_the_queue_is_dispatched_unless_it_failed() {
         for (number, is_queued, expected) in [
-            (0, true, MessageStatus::Queued),
-            (0, false, MessageStatus::Dispatched),
+            (ACCEPTED, true, MessageStatus::Queued),
+            (ACCEPTED, false, MessageStatus::Dispatched),
             // As versions before wrote it.
             (1, false, MessageStatus::Dispatched),
             (FAILED, false, MessageStatus::Failed),

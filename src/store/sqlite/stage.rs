@@ -343,9 +343,15 @@ impl<'a> Stage<'a> {
             .tx
             .prepare_cached(
                 "INSERT INTO messages (k, message_id, seq, digest, status)
-                    VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT DO NOTHING",
+                    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
             )?
-            .execute(params![place.key.0, message_id, seq_column(seq), accept.digest])?;
+            .execute(params![
+                place.key.0,
+                message_id,
+                seq_column(seq),
+                accept.digest,
+                read::ACCEPTED
+            ])?;
         if entered == 0 {
             return Ok(read::receipt(self.tx, place.key, &accept.message_id)?);
         }
@@ -362,7 +368,7 @@ impl<'a> Stage<'a> {
         Ok(None)
     }
 
-    /// Takes a message out of the queue, which alone says that it is dispatched. Its content; None if it had left before.
+    /// Takes a message out of the queue, which mostly is all that says that it is dispatched. Its content; None if it had left before.
     fn settle(
         &self,
         key: Key,
@@ -383,10 +389,12 @@ impl<'a> Stage<'a> {
         if let Some((id, _)) = found {
             self.tx.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([id])?;
         }
-        if status == MessageStatus::Failed {
+        let has_failed = status == MessageStatus::Failed;
+        if has_failed || found.is_none() {
+            let number = if has_failed { read::FAILED } else { read::ACCEPTED };
             self.tx
                 .prepare_cached("UPDATE messages SET status = ?3 WHERE k = ?1 AND message_id = ?2")?
-                .execute(params![key.0, message.as_str(), read::FAILED])?;
+                .execute(params![key.0, message.as_str(), number])?;
         }
         Ok(found.map(|(_, content)| Bytes::from(content)))
     }
