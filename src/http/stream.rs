@@ -158,6 +158,7 @@ async fn open(
     }
     let start = Start::read(request, query, app)?;
     let hub = request.app_data::<Hub>().ok_or_else(|| Failure::internal("the hub is missing"))?;
+    let _turn = hub.opening().await;
     let seat = hub.seat(app).map_err(|error| Failure::internal(&error.to_string()))?;
     let reader = hub.reader();
     let count = names.len();

@@ -29,7 +29,7 @@ ABOUT = {
     "append": "Events into the store in process. Each producer waits for its last event; the bare log syncs as many "
               "records at a time as the store did.",
     "post": "Messages over HTTP, acknowledged when they are in the log; each connection waits for its last answer. "
-            "actix-web-lab stands for a handler that does nothing.",
+            "Bare actix-web is a handler that does nothing.",
     "fanout": "One session to 1,000 streams: each line when all have the last one, and 32 lines on their way.",
     "sessions": "1,000 sessions with a stream each; 64 producers with up to 4 lines on their way.",
     "line": "A line of an agent to a stream, 200 lines a second, nothing else; fdatasync as often.",

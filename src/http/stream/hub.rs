@@ -34,12 +34,15 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Streams that are served before others of the thread have their turn.
 const TURN: usize = 128;
 /// Chunks that one stream is given before the next one has its turn.
 const CHUNKS: usize = 16;
+/// Streams of one thread that are being opened at the same time: thousands that come back at once take their turns with those
+/// that are open, whose news would wait for all of them.
+const OPENING: usize = 8;
 /// The least time between two looks at whose time has come: thousands of idle streams cost a few wake-ups a second.
 const SWEEP: Duration = Duration::from_millis(250);
 
@@ -49,6 +52,7 @@ pub(crate) struct Hub(Rc<Inner>);
 
 struct Inner {
     doorbell: Arc<Doorbell>,
+    opening: Semaphore,
     /// Never borrowed while anything runs that could come back here.
     state: RefCell<Option<State>>,
 }
@@ -98,12 +102,18 @@ enum Served {
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        Self(Rc::new(Inner { doorbell: Arc::default(), state: RefCell::default() }))
+        let opening = Semaphore::new(OPENING);
+        Self(Rc::new(Inner { doorbell: Arc::default(), opening, state: RefCell::default() }))
     }
 
     /// Is told of the sessions that the streams of this thread follow.
     pub(super) fn reader(&self) -> Arc<dyn Reader> {
         self.0.doorbell.clone()
+    }
+
+    /// Waits for a turn to open a stream, which lasts until the permit is dropped.
+    pub(super) async fn opening(&self) -> SemaphorePermit<'_> {
+        self.0.opening.acquire().await.expect("it is never closed")
     }
 
     /// A place for one more stream.
@@ -429,6 +439,16 @@ impl Driven {
 mod tests {
     use super::*;
     use crate::registry::connections::Followed;
+
+    #[test]
+    fn streams_are_opened_a_few_at_a_time() {
+        let hub = Hub::new();
+        let mut turns: Vec<_> =
+            (0..OPENING).map(|_| hub.opening().now_or_never().expect("a turn")).collect();
+        assert!(hub.opening().now_or_never().is_none());
+        turns.pop();
+        assert!(hub.opening().now_or_never().is_some());
+    }
 
     /// All that is kept for an idle stream of one session, but for the tables' spare room and the socket.
     #[test]

@@ -6,23 +6,36 @@ use seawall::cli::bench::target::{
 };
 use std::process::Command;
 
-struct Lab(Process);
+struct Lab {
+    process: Process,
+    /// Lines that a producer may have on their way.
+    pipelined: usize,
+}
 
 pub fn subject() -> Subject {
-    let start = |setup: &Setup| -> anyhow::Result<Box<dyn Target>> {
+    started("actix-web-lab", 16)
+}
+
+/// Without a reader it keeps nothing and tells nobody: a handler of actix-web that does nothing.
+pub fn bare() -> Subject {
+    started("bare actix-web", 1)
+}
+
+fn started(name: &'static str, pipelined: usize) -> Subject {
+    let start = move |setup: &Setup| -> anyhow::Result<Box<dyn Target>> {
         let process = Process::start(setup, |_, port| {
             let mut command = Command::new(std::env::current_exe()?.with_file_name("lab"));
             command.arg(port.to_string());
             Ok(command)
         })?;
-        Ok(Box::new(Lab(process)))
+        Ok(Box::new(Lab { process, pipelined }))
     };
-    Subject { name: "actix-web-lab", durable: false, start: Box::new(start) }
+    Subject { name, durable: false, start: Box::new(start) }
 }
 
 impl Target for Lab {
     fn processes(&self) -> Vec<u32> {
-        self.0.all()
+        self.process.all()
     }
 
     fn prepare(&mut self, _: usize) -> anyhow::Result<()> {
@@ -30,7 +43,7 @@ impl Target for Lab {
     }
 
     fn subscription(&self, topic: usize) -> Subscription {
-        let (address, request) = (loopback(self.0.port), get(&format!("/sub/t{topic}")));
+        let (address, request) = (loopback(self.process.port), get(&format!("/sub/t{topic}")));
         Subscription { address, request, ready: (b": hi", 1), http: true }
     }
 
@@ -39,8 +52,8 @@ impl Target for Lab {
             let encode = |topic: usize, line: &[u8], out: &mut Vec<u8>| {
                 post(&format!("/pub/t{topic}"), "Content-Type: text/plain\r\n", line, out);
             };
-            let pipe = Box::new(connect(loopback(self.0.port))?);
-            Ok(Publisher { pipe, encode: Box::new(encode), ack: Some(HTTP_OK), pipelined: 16 })
+            let pipe = Box::new(connect(loopback(self.process.port))?);
+            Ok(Publisher { pipe, encode: Box::new(encode), ack: Some(HTTP_OK), pipelined: self.pipelined })
         };
         (0..producers).map(publisher).collect()
     }

@@ -45,8 +45,7 @@ fn peers(workload: Workload, durable_streams: &std::path::Path) -> Vec<Subject> 
             let brokers = [nchan::subject(), redis::subject(), nats::subject(), lab::subject()];
             [durable(), memory()].into_iter().chain(brokers).collect()
         }
-        // Without a reader the last one keeps nothing and tells nobody: the least that a request costs with actix-web.
-        Workload::Post => vec![durable(), memory(), redis::durable(), lab::subject()],
+        Workload::Post => vec![durable(), memory(), redis::durable(), lab::bare()],
         Workload::Join => vec![durable(), memory(), nchan::subject()],
         Workload::Stalled => {
             vec![durable(), nchan::subject(), redis::subject(), nats::subject(), lab::subject()]
