@@ -4,18 +4,18 @@
 use super::{
     agent::BARE_READY,
     figures::{Figures, Times, rounded},
+    place::fresh,
     target::{self, Publisher, Setup, Subject, Subscription, Target, loopback},
 };
 use anyhow::Context;
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
-use uuid::Uuid;
 
 pub(super) const BARE_WRITES: &str = "bare writes";
 /// What one event of 256 bytes takes in a log: its line.
@@ -25,7 +25,7 @@ const SEGMENT: u64 = 64 << 20;
 
 /// Appends `batch` records at a time, each followed by fdatasync, for so long.
 pub(super) fn log(folder: &Path, batch: usize, length: Duration) -> anyhow::Result<Figures> {
-    let path = scratch(folder);
+    let path = fresh(folder);
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
     let records = vec![b'x'; RECORD * batch];
     let (mut times, mut count) = (Times::default(), 0_u64);
@@ -51,7 +51,7 @@ pub(super) fn log(folder: &Path, batch: usize, length: Duration) -> anyhow::Resu
 /// before each: a disk and a processor that rest in between take several times what they take without.
 pub(super) fn sync(folder: &Path, pause: Duration, length: Duration) -> anyhow::Result<Figures> {
     use std::os::unix::fs::FileExt;
-    let path = scratch(folder);
+    let path = fresh(folder);
     let file = prepared(&path)?;
     let record = vec![b'x'; 4096];
     let (mut times, mut place) = (Times::default(), 0);
@@ -70,11 +70,6 @@ pub(super) fn sync(folder: &Path, pause: Duration, length: Duration) -> anyhow::
     figures.insert("syncs_per_second".into(), rounded(rate));
     times.note(&mut figures);
     Ok(figures)
-}
-
-/// A file of this measurement alone: another one may run beside it.
-fn scratch(folder: &Path) -> PathBuf {
-    folder.join(format!("seawall-bench-{}.log", Uuid::new_v4()))
 }
 
 fn prepared(path: &Path) -> anyhow::Result<File> {

@@ -6,6 +6,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
 };
+use uuid::Uuid;
 
 /// A file system that is in memory, by the number that the kernel has for it.
 const TMPFS: i64 = 0x0102_1994;
@@ -50,6 +51,18 @@ fn file_system(mounts: &str, folder: &Path) -> String {
     });
     let above = fields.filter(|(point, _)| folder.starts_with(point));
     above.max_by_key(|(point, _)| point.len()).map_or_else(String::new, |(_, kind)| kind.to_owned())
+}
+
+/// A path that nothing else has: another measurement may run beside this one.
+pub(super) fn fresh(folder: &Path) -> PathBuf {
+    folder.join(format!("seawall-bench-{}", Uuid::new_v4()))
+}
+
+/// Makes such a folder.
+pub(super) fn fresh_folder(parent: &Path) -> anyhow::Result<PathBuf> {
+    let folder = fresh(parent);
+    fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// Where there is a disk: what was asked for, else the first of the usual folders.

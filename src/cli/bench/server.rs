@@ -1,6 +1,6 @@
 //! The server under measurement: our own program in a process of its own, in a folder that goes with it.
 
-use super::{meter, target::Setup};
+use super::{meter, place::fresh_folder, target::Setup};
 use crate::{
     client::{self, Client, ClientError},
     domain::SessionId,
@@ -19,7 +19,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use uuid::Uuid;
 
 /// Requests under way at a time.
 pub(super) const AT_A_TIME: usize = 16;
@@ -56,9 +55,7 @@ impl BenchServer {
             Place::Disk => &setup.folder,
             Place::Memory => Path::new("/dev/shm"),
         };
-        let folder = parent.join(format!("seawall-bench-{}", Uuid::new_v4()));
-        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Self::start_in(setup, folder).await
+        Self::start_in(setup, fresh_folder(parent)?).await
     }
 
     /// Starts one in a folder that may have a log already; the folder goes with it.

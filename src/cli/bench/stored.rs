@@ -1,6 +1,6 @@
 //! The store by itself, without a server: a log in a folder that goes with it, and sessions and events to put into it.
 
-use super::target::Setup;
+use super::{place::fresh_folder, target::Setup};
 use crate::{
     domain::{
         Body, Draft, EndReason, Session, SessionId, State, Timestamp,
@@ -11,7 +11,6 @@ use crate::{
         sqlite::{Durability, RECENT_BYTES, SqliteLog, SqliteOptions},
     },
 };
-use anyhow::Context;
 use futures_util::future::try_join_all;
 use std::{fs, path::PathBuf};
 use uuid::Uuid;
@@ -30,9 +29,7 @@ pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
     pub(super) fn new(setup: &Setup) -> anyhow::Result<Self> {
-        let folder = setup.folder.join(format!("seawall-bench-{}", Uuid::new_v4()));
-        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self(folder))
+        fresh_folder(&setup.folder).map(Self)
     }
 
     pub(super) fn open(&self, durability: Durability) -> anyhow::Result<SqliteLog> {

@@ -53,7 +53,12 @@ impl Target for Lab {
                 post(&format!("/pub/t{topic}"), "Content-Type: text/plain\r\n", line, out);
             };
             let pipe = Box::new(connect(loopback(self.process.port))?);
-            Ok(Publisher { pipe, encode: Box::new(encode), ack: Some(HTTP_OK), pipelined: self.pipelined })
+            Ok(Publisher {
+                pipe,
+                encode: Box::new(encode),
+                ack: Some(HTTP_OK),
+                pipelined: self.pipelined,
+            })
         };
         (0..producers).map(publisher).collect()
     }
