@@ -62,6 +62,32 @@ struct Inner {
     permits: Semaphore,
 }
 
+/// A stream in the book of whichever registry there is. Dropping it takes the stream out, and it alone; that never waits.
+#[derive(Debug)]
+pub struct Entered {
+    registry: Registry,
+    connection: Arc<Connection>,
+}
+
+impl Entered {
+    pub(crate) fn new(registry: Registry, connection: Arc<Connection>) -> Self {
+        Self { registry, connection }
+    }
+
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.connection.ended();
+        if let Some(registry) = &*self.registry.0.current.borrow() {
+            registry.do_send(actor::Closed { connection: self.connection.id });
+        }
+    }
+}
+
 impl Default for Registry {
     fn default() -> Self {
         Self::new()
@@ -127,18 +153,19 @@ impl Registry {
         self.call(|answer| actor::AskSession { session, by, request, answer }).await
     }
 
-    /// Puts a stream into the book. The number is the limit that was reached.
-    pub async fn open(&self, connection: Arc<Connection>) -> Result<(), StreamRefusal> {
+    /// Puts a stream into the book, where it stays until what comes back is dropped.
+    pub async fn open(&self, connection: Arc<Connection>) -> Result<Entered, StreamRefusal> {
+        // Before it waits: who asks may go away when the registry has answered already.
+        let entered = Entered::new(self.clone(), connection.clone());
+        self.enter(connection).await?;
+        Ok(entered)
+    }
+
+    /// Puts a stream into the book of a registry that does not know it yet.
+    pub(crate) async fn enter(&self, connection: Arc<Connection>) -> Result<(), StreamRefusal> {
         let (answer, opened) = oneshot::channel();
         self.tell(actor::Open { connection, answer }).await.map_err(|_| StreamRefusal::Busy)?;
         opened.await.unwrap_or(Err(StreamRefusal::Busy))
-    }
-
-    /// Takes a stream out of the book, and it alone. Never waits.
-    pub fn closed(&self, connection: ConnectionId) {
-        if let Some(registry) = &*self.0.current.borrow() {
-            registry.do_send(actor::Closed { connection });
-        }
     }
 
     /// The client goes to the background. False where this credential has no such stream.

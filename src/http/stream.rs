@@ -185,7 +185,7 @@ async fn open(
     let (peer, now) = (request.peer_addr(), app.clock.now());
     let connection = Arc::new(Connection::new(id, name, peer, followed, seat.waker(), now));
     seat.follow(&connection);
-    app.registry.open(connection.clone()).await.map_err(|refusal| match refusal {
+    let entered = app.registry.open(connection).await.map_err(|refusal| match refusal {
         StreamRefusal::Full { limit } => {
             let detail = format!("{limit} streams are open already (streams.max_streams)");
             Failure::new(ErrorCode::TooManyStreams, detail)
@@ -193,7 +193,7 @@ async fn open(
         StreamRefusal::Busy => crate::session::Refusal::Interrupted.into(),
     })?;
     let list = with_list.then(|| ListFeed::new(app.clone(), viewer.clone()));
-    let follower = Follower::new(app.clone(), viewer.clone(), connection, places, gone, list);
+    let follower = Follower::new(app.clone(), viewer.clone(), entered, places, gone, list);
     Ok(answer(app, request, follower, seat))
 }
 

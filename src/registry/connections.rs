@@ -30,6 +30,7 @@ pub struct Connection {
     pub waker: Waker,
     suspended: AtomicBool,
     closing: AtomicU8,
+    has_ended: AtomicBool,
     progress_at: AtomicI64,
     bytes: AtomicU64,
 }
@@ -104,6 +105,7 @@ impl Connection {
             waker,
             suspended: AtomicBool::new(false),
             closing: AtomicU8::new(0),
+            has_ended: AtomicBool::new(false),
             progress_at: AtomicI64::new(now.as_millis()),
             bytes: AtomicU64::new(0),
         }
@@ -130,6 +132,15 @@ impl Connection {
     pub fn closing(&self) -> Option<ByeReason> {
         let code = usize::from(self.closing.load(Ordering::Acquire));
         code.checked_sub(1).and_then(|index| BYE_REASONS.get(index).copied())
+    }
+
+    pub(super) fn ended(&self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
+    /// Nobody is there any more: what was on its way to put it into a book comes too late.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// The socket took so many bytes.

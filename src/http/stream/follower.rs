@@ -11,6 +11,7 @@ use crate::{
     },
     http::{Access, App, auth::Credential},
     registry::{
+        Entered,
         actor::RegistryActor,
         connections::{Connection, Followed},
         replay::{Gap, Plan},
@@ -41,6 +42,7 @@ pub(super) struct Follower {
     /// As the welcome says; a reload does not break that word.
     heartbeat: Duration,
     connection: Arc<Connection>,
+    _entered: Entered,
     places: Vec<Place>,
     /// The place whose batch comes next.
     turn: usize,
@@ -111,7 +113,7 @@ impl Follower {
     pub(super) fn new(
         app: web::Data<App>,
         viewer: Credential,
-        connection: Arc<Connection>,
+        entered: Entered,
         places: Vec<Place>,
         gone: Vec<GoneFrame>,
         list: Option<ListFeed>,
@@ -125,6 +127,7 @@ impl Follower {
         let mut access = app.access.subscribe();
         // The credential was checked before: it may have become invalid since.
         access.mark_changed();
+        let connection = entered.connection().clone();
         Self {
             draining: app.registry.draining(),
             registries,
@@ -134,6 +137,7 @@ impl Follower {
             viewer,
             access,
             connection,
+            _entered: entered,
             places,
             turn: 0,
             gone,
@@ -260,19 +264,13 @@ impl Follower {
             // A registry that was rebuilt knows no streams until they tell it; the frames go on meanwhile.
             let (app, connection) = (self.app.clone(), self.connection.clone());
             actix::spawn(async move {
-                let _ = app.registry.open(connection).await;
+                let _ = app.registry.enter(connection).await;
             });
         }
     }
 
     fn followed(&self, index: usize) -> &Followed {
         &self.connection.followed[index]
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.app.registry.closed(self.connection.id);
     }
 }
 

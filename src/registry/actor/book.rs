@@ -135,7 +135,7 @@ impl Handler<Open> for RegistryActor {
         let sessions = followed_sessions(&connection);
         let last = connection.followed.iter().map(Followed::progress).collect();
         let id = connection.id;
-        if answer.send(Ok(())).is_err() {
+        if answer.send(Ok(())).is_err() || connection.has_ended() {
             // The stream went away while it was being opened: it must not be counted.
             return;
         }

@@ -8,10 +8,11 @@ use super::{
 use crate::support::{Driven, End, Process, Proxy, Sse, within};
 use seawall::{
     client::{Begin, Client, StreamItem, StreamRequest},
-    domain::{Seq, SessionId},
+    domain::{ConnectionId, Seq, SessionId, Timestamp},
+    registry::connections::Connection,
 };
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::Arc, task::Waker, time::Duration};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -149,6 +150,21 @@ async fn a_client_to_which_nothing_comes_through_any_more_comes_back_and_misses_
         }
     }
     assert!(losses > 0, "nothing came but by another connection");
+}
+
+/// Scenario 6. A peer that resets right behind its request: the HTTP library drops the call wherever that is.
+#[tokio::test]
+async fn a_stream_whose_peer_goes_while_it_is_being_opened_is_not_in_the_book() {
+    let server = Driven::start("").await;
+    let id = ConnectionId::from_uuid(uuid::Uuid::from_u128(6));
+    let (waker, now) = (Waker::noop().clone(), Timestamp::from_millis(0));
+    let connection = Connection::new(id, "ann".into(), None, Vec::new(), waker, now);
+    let mut opening = Box::pin(server.registry.open(Arc::new(connection)));
+    assert!(futures_util::poll!(&mut opening).is_pending());
+    // The registry has answered, and nobody has heard it yet.
+    server.streams_open(1).await;
+    drop(opening);
+    server.streams_open(0).await;
 }
 
 /// Scenario 27.

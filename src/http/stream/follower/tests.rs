@@ -71,7 +71,8 @@ impl Reader {
         let waker = Waker::noop().clone();
         let connection = Arc::new(Connection::new(id, "ann".into(), None, followed, waker, now));
         let desk = Desk::new(now, &app.config.now());
-        let follower = Follower::new(app, viewer, connection, places, Vec::new(), None);
+        let entered = Entered::new(app.registry.clone(), connection);
+        let follower = Follower::new(app, viewer, entered, places, Vec::new(), None);
         Self { follower, desk, decoder: Decoder::new(1 << 20) }
     }
 
