@@ -27,6 +27,7 @@ use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
+    io,
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -115,6 +116,11 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// How much there is, counted at one moment.
     fn stats(&self) -> Pending<StoreStats>;
+
+    /// What is free for it on its disk; None where it has none. It asks the file system, and may take as long as that does.
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 
     /// Whether the store can write at this moment: runs an empty write through the writer.
     fn probe(&self) -> Pending<()>;

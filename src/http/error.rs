@@ -52,6 +52,10 @@ impl Failure {
         Self::new(ErrorCode::InvalidQuery, detail)
     }
 
+    pub(super) fn is(&self, code: ErrorCode) -> bool {
+        self.problem.code == code
+    }
+
     /// A path that does not take the method. `allow`: those that it takes, with commas between.
     pub(super) fn method_not_allowed(allow: &str) -> Self {
         let mut failure =
@@ -165,7 +169,7 @@ impl From<Refusal> for Failure {
                     "it was already settled; see `resolution`",
                 );
                 closed.problem.resolution = Some(resolution);
-                closed.problem.by = by;
+                closed.problem.by = Some(by);
                 return closed;
             }
             Refusal::UnknownMessage | Refusal::UnknownRequest(_) => ErrorCode::NotFound,

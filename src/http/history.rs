@@ -31,8 +31,11 @@ pub(super) async fn events(
     app: Data<App>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    let query: HistoryQuery = query::read(&request)?;
-    let page = app.log.page(query.page(on.id)?).await?;
+    let query = match query::read(&request).and_then(|query: HistoryQuery| query.page(on.id)) {
+        Ok(query) => query,
+        Err(fault) => return Err(on.refusal(&app, fault).await),
+    };
+    let page = app.log.page(query).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(encode(&page)))
 }
 

@@ -101,12 +101,18 @@ pub(super) async fn session(
     request: HttpRequest,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Failure> {
-    let query: StreamQuery = query::read(&request)?;
-    if query.sessions.is_some() || query.list.is_some() {
-        let detail = "sessions, list: this stream has one session; /v1/stream takes more";
-        return Err(Failure::invalid_query(detail));
+    let opened = async {
+        let query: StreamQuery = query::read(&request)?;
+        if query.sessions.is_some() || query.list.is_some() {
+            let detail = "sessions, list: this stream has one session; /v1/stream takes more";
+            return Err(Failure::invalid_query(detail));
+        }
+        open(&app, &on.by, &request, vec![on.id.to_string()], &query, false).await
+    };
+    match opened.await {
+        Err(fault) if fault.is(ErrorCode::InvalidQuery) => Err(on.refusal(&app, fault).await),
+        opened => opened,
     }
-    open(&app, &on.by, &request, vec![on.id.to_string()], &query, false).await
 }
 
 /// `GET /v1/sessions/stream`

@@ -5,7 +5,7 @@ use super::{
     auth::{Power, authorize},
     error::Failure,
 };
-use crate::domain::SessionId;
+use crate::{domain::SessionId, store::StoreError};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
@@ -18,6 +18,16 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 pub(super) struct On<P> {
     pub(super) id: SessionId,
     pub(super) by: P,
+}
+
+impl<P> On<P> {
+    /// Why a request is refused that has a fault of its own: that there is no such session comes before it.
+    pub(super) async fn refusal(&self, app: &App, fault: Failure) -> Failure {
+        match app.log.session(self.id).await {
+            Err(error @ (StoreError::Unknown | StoreError::Deleted)) => error.into(),
+            _ => fault,
+        }
+    }
 }
 
 impl<P: Power> FromRequest for On<P> {

@@ -47,6 +47,7 @@ use rusqlite::Connection;
 use std::{
     collections::BTreeSet,
     future::Future,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     pin::Pin,
@@ -206,6 +207,10 @@ impl EventLog for SqliteLog {
 
     fn stats(&self) -> Pending<StoreStats> {
         self.read(|view| read::stats(view))
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.backups.free_bytes().map(Some)
     }
 
     fn probe(&self) -> Pending<()> {

@@ -117,8 +117,10 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub resolution: Option<crate::domain::event::Outcome>,
+    /// `null` where nobody settled it: it has expired, or its agent is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub by: Option<Option<String>>,
 }
 
 impl Problem {

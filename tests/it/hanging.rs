@@ -81,7 +81,7 @@ async fn a_registry_that_hangs_is_named_while_streams_and_history_go_on() {
     within("the registry has the request", hanging.reached.recv()).await.unwrap();
     health(&server, |answer| {
         let status = |part: &str| answer.body["checks"][part]["status"].clone();
-        answer.status == 503 && status("registry") == "failed" && status("log writer") == "ok"
+        answer.status == 503 && status("registry") == "failed" && status("store") == "ok"
     })
     .await;
     server.get(&path).await.expect(200);

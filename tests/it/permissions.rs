@@ -120,6 +120,7 @@ async fn an_unanswered_permission_expires_and_the_agent_is_told() {
         let late = server.settle(&id, name(&asked), select("once")).await;
         let problem = late.refused(409, "permission_closed");
         assert_eq!(problem["resolution"], json!({ "outcome": "expired" }));
+        assert_eq!(problem.get("by"), Some(&Value::Null), "nobody has");
     }
 }
 
@@ -151,6 +152,7 @@ async fn a_permission_whose_agent_dies_is_cancelled_and_cannot_be_answered() {
     let late = server.settle(&id, name(&asked), select("once")).await;
     let problem = late.refused(409, "permission_closed");
     assert_eq!(problem["resolution"], json!({ "outcome": "cancelled" }));
+    assert_eq!(problem.get("by"), Some(&Value::Null), "nobody has");
     log.events_until(becomes("ACTIVE")).await;
     assert_eq!(server.session(&id).await["client_state"], "idle");
     // The next one is another one.

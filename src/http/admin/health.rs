@@ -9,26 +9,27 @@ use crate::{
 };
 use actix_web::{
     HttpResponse,
-    web::{Data, Json},
+    web::{self, Data, Json},
 };
+
+/// What has to be free on the disk of the log for the server to be ready: an event of the usual largest size.
+const FREE_BYTES_MIN: u64 = 1024 * 1024;
 
 /// Whether the process lives and none of its core parts hangs
 ///
-/// It asks nothing of the disk: a server that is killed because that is
-/// full is no better server.
+/// Of the disk it asks only whether it answers: a server that is killed
+/// because that is full is no better server.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()),
     responses((status = 200, description = "It is well", body = Health),
         (status = 503, description = "It is not, and which part", body = Health)))]
 pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
-    health(Part::ALL.map(|part| {
-        let silent = app.pulse.silent_since(part);
-        let answers =
-            silent.map_or(Ok(()), |since| Err(format!("it has not answered since {since}")));
-        (part.name(), answers)
-    }))
+    let disk = within(&app, free_bytes(&app)).await.map(drop);
+    let [store, registry, supervisor] =
+        [Part::Writer, Part::Registry, Part::Supervisor].map(|part| answers(&app, part));
+    health([("store", store), ("registry", registry), ("supervisor", supervisor), ("disk", disk)])
 }
 
-/// Whether new work would be done: every part answers, and the server is not on its way out
+/// Whether new work would be done: every part answers, there is room on the disk, and the server is not on its way out
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, description = "It would", body = Health),
         (status = 503, description = "It would not, and why", body = Health)))]
@@ -41,19 +42,48 @@ pub(super) async fn readyz(app: Data<App>) -> HttpResponse {
         }
     };
     let registry = async { app.registry.probe().await.then_some(()).ok_or_else(died) };
-    let (store, registry) = tokio::join!(within(&app, store), within(&app, registry));
+    let disk = async {
+        match free_bytes(&app).await? {
+            Some(free) if free < FREE_BYTES_MIN => Err(format!(
+                "{free} bytes are free for the log, {FREE_BYTES_MIN} are needed; make room on its disk"
+            )),
+            _ => Ok(()),
+        }
+    };
+    let (store, registry, disk) =
+        tokio::join!(within(&app, store), within(&app, registry), within(&app, disk));
+    let supervisor = answers(&app, Part::Supervisor);
     let drain = match *app.registry.draining().borrow() {
         false => Ok(()),
         true => Err("the server is draining".into()),
     };
-    health([("store", store), ("registry", registry), ("drain", drain)])
+    health([
+        ("store", store),
+        ("registry", registry),
+        ("supervisor", supervisor),
+        ("disk", disk),
+        ("drain", drain),
+    ])
+}
+
+fn answers(app: &App, part: Part) -> Result<(), String> {
+    let silent = app.pulse.silent_since(part);
+    silent.map_or(Ok(()), |since| Err(format!("it has not answered since {since}")))
+}
+
+/// What is free on the disk of the log; None where it has none.
+async fn free_bytes(app: &App) -> Result<Option<u64>, String> {
+    let log = app.log.clone();
+    // A disk may take its time, which is not this thread's.
+    let asked = web::block(move || log.free_bytes()).await.map_err(|error| error.to_string())?;
+    asked.map_err(|error| format!("the log's folder cannot be looked at: {error}"))
 }
 
 fn died() -> String {
     "it was restarted meanwhile".into()
 }
 
-async fn within(app: &App, check: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+async fn within<T>(app: &App, check: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     in_time(app, check).await.unwrap_or_else(|| Err("it did not answer in time".into()))
 }
 

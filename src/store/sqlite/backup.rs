@@ -40,6 +40,11 @@ impl Backups {
         Self { database, is_busy: Arc::default() }
     }
 
+    /// What is free on the database's disk.
+    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+        Ok(file::free_bytes(&self.database)?)
+    }
+
     pub(super) fn begin(&self, to: PathBuf) -> Pending<Backup> {
         if self.is_busy.swap(true, Ordering::AcqRel) {
             let reason = "another backup is being made; try again when it is done".into();

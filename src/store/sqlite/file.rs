@@ -24,6 +24,13 @@ pub(super) fn has_write_ahead_log(path: &Path) -> bool {
     fs::metadata(PathBuf::from(name)).is_ok_and(|log| log.len() > 0)
 }
 
+/// What is free on the disk that the file is on, whether the file is still there or not.
+pub(super) fn free_bytes(path: &Path) -> rustix::io::Result<u64> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let disk = rustix::fs::statvfs(folder.unwrap_or(Path::new(".")))?;
+    Ok(disk.f_bavail * disk.f_frsize)
+}
+
 /// Which file was opened. SQLite goes on writing to a file that was renamed or deleted, where no restart would find
 /// what it acknowledged.
 #[derive(Debug)]

@@ -2,14 +2,14 @@
 
 use super::{
     super::{MessageStatus, Receipt, SessionQuery, StoreError, StoreStats, Stored, Unfinished},
-    page,
+    file, page,
     recent::View,
     row::{EncodedRow, Key, seq},
 };
 use crate::domain::{MessageId, SessionId, State, session::Queued};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 use uuid::Uuid;
 
 /// A row with its packed events' ends and its queue. The keys are those of [`Key::events`].
@@ -196,8 +196,7 @@ pub(super) fn stats(conn: &Connection) -> Result<StoreStats, StoreError> {
     let number = |sql| conn.prepare_cached(sql)?.query_row([], |row| count_of(row, 0));
     stats.queued = number("SELECT count(*) FROM queue")?;
     stats.bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
-    let disk = conn.path().and_then(|path| rustix::fs::statvfs(path).ok());
-    stats.free_bytes = disk.map(|disk| disk.f_bavail * disk.f_frsize);
+    stats.free_bytes = conn.path().and_then(|path| file::free_bytes(Path::new(path)).ok());
     Ok(stats)
 }
 
