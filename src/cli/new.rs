@@ -44,7 +44,7 @@ pub(super) async fn run(client: &Client, output: &Output, options: New) -> anyho
         // Chosen here, so that asking again cannot make a second session.
         session_id: Some(SessionId::from_uuid(Uuid::now_v7())),
     };
-    let created = client.create(&body, SendOptions::default()).await?;
+    let created = output.patiently(client.create(&body, SendOptions::default())).await?;
     match (output.json, options.attach) {
         (true, _) => output.object(&created)?,
         (false, false) => output.line(&created.session.id.to_string())?,

@@ -5,7 +5,11 @@ use serde::Serialize;
 use std::{
     borrow::Cow,
     io::{self, IsTerminal, Write},
+    time::Duration,
 };
+
+/// So long a person waits for an answer without wondering.
+const SILENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
@@ -44,6 +48,18 @@ impl Output {
         let mut line = serde_json::to_vec(value)?;
         line.push(b'\n');
         self.write_bytes(&line)
+    }
+
+    /// Waits for a call that is tried again and again, and says so where that takes its time.
+    pub(super) async fn patiently<T>(&self, call: impl Future<Output = T>) -> T {
+        let mut call = std::pin::pin!(call);
+        if let Ok(answer) = tokio::time::timeout(SILENCE, &mut call).await {
+            return answer;
+        }
+        self.remark(
+            "seawall: no answer yet; trying again for up to a minute, nothing is done twice",
+        );
+        call.await
     }
 
     /// Something beside the output, for a person only.

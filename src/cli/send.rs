@@ -78,7 +78,7 @@ pub(super) async fn run(
             return Err(Usage("the state file holds no message; give TEXT".into()).into());
         }
     };
-    let receipt = match client.send(id, &body, SendOptions::default()).await {
+    let receipt = match output.patiently(client.send(id, &body, SendOptions::default())).await {
         Err(error) if error.is_final() => {
             kept.finish()?;
             return Err(error.into());

@@ -325,3 +325,19 @@ fn the_configuration_in_effect_is_printed_with_where_each_value_came_from() {
     assert!(printed.contains("API_KEY") && !printed.contains("very-secret"), "{printed}");
     assert!(printed.parse::<toml::Table>().is_ok(), "{printed}");
 }
+
+/// They try for a minute, for a server may be on its way back; who waits is told.
+#[test]
+fn what_is_tried_again_because_nobody_answers_says_so() {
+    let nobody = Lives::new();
+    for args in [&["new", "demo"][..], &["send", "00000000-0000-4000-8000-000000000001", "hi"]] {
+        let mut command = bare(args);
+        command.env("SEAWALL_URL", format!("http://{}", nobody.port)).env("SEAWALL_TOKEN", "t");
+        let mut waiting = command.spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        waiting.kill().unwrap();
+        waiting.wait().unwrap();
+        assert!(said.starts_with("seawall: no answer yet; trying again"), "{said}");
+    }
+}
