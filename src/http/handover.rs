@@ -49,16 +49,6 @@ impl Plain {
     }
 }
 
-impl Drop for Plain {
-    /// The library keeps its last requests to use them again, and with them the way to here: nothing may hang on that.
-    fn drop(&mut self) {
-        let taker = self.0.taker.borrow_mut().take();
-        let socket = self.0.socket.borrow_mut().take();
-        // Not within the borrows: what a taker holds is told of its end.
-        drop((taker, socket));
-    }
-}
-
 impl AsyncRead for Plain {
     fn poll_read(
         self: Pin<&mut Self>,
