@@ -63,6 +63,7 @@ struct Inner {
 }
 
 /// A stream in the book of whichever registry there is. Dropping it takes the stream out, and it alone; that never waits.
+#[must_use]
 #[derive(Debug)]
 pub struct Entered {
     registry: Registry,

@@ -6,7 +6,10 @@ use crate::support::{Driven, within};
 use futures_util::FutureExt;
 use seawall::{
     domain::{ConnectionId, Seq, State},
-    registry::connections::{Connection, Followed},
+    registry::{
+        Entered,
+        connections::{Connection, Followed},
+    },
 };
 use serde_json::json;
 use std::{
@@ -26,7 +29,7 @@ impl Wake for Woken {
 }
 
 /// A stream in the book that moves its cursor only by hand. What wakes readers after a commit does not reach it.
-async fn deaf_stream(server: &Driven, id: &str, cursor: u64) -> (Arc<Connection>, Arc<Woken>) {
+async fn deaf_stream(server: &Driven, id: &str, cursor: u64) -> (Entered, Arc<Woken>) {
     let astray = Arc::new(Notify::new());
     let watch = server.log.watch(id.parse().unwrap(), astray).await.unwrap();
     let followed = vec![Followed::new(watch, Seq(cursor))];
@@ -35,8 +38,7 @@ async fn deaf_stream(server: &Driven, id: &str, cursor: u64) -> (Arc<Connection>
     let waker = Waker::from(woken.clone());
     let now = server.clock.now();
     let connection = Arc::new(Connection::new(id, "test".into(), None, followed, waker, now));
-    server.registry.open(connection.clone()).await.unwrap();
-    (connection, woken)
+    (server.registry.open(connection).await.unwrap(), woken)
 }
 
 /// Scenario 21.
@@ -49,7 +51,7 @@ async fn a_tick_wakes_a_stream_whose_wake_up_was_lost_and_only_while_it_is_behin
     assert_eq!(woken.0.notified().now_or_never(), None);
     server.advance(Duration::from_secs(5));
     within("the tick", woken.0.notified()).await;
-    stream.followed[0].moved_to(Seq(head));
+    stream.connection().followed[0].moved_to(Seq(head));
     let report = server.registry.sync().await.unwrap();
     assert_eq!((report.streams, report.nudged), (1, 0));
     assert_eq!(woken.0.notified().now_or_never(), None);
@@ -67,7 +69,7 @@ async fn an_ended_session_is_served_to_its_end_and_not_again_until_it_has_a_new_
     let nudged = async || server.registry.sync().await.unwrap().nudged;
     assert_eq!(nudged().await, 1);
     assert_eq!(nudged().await, 1, "until it has all");
-    stream.followed[0].moved_to(ended.head);
+    stream.connection().followed[0].moved_to(ended.head);
     assert_eq!(nudged().await, 0);
     server.resume(&id).await.expect(202);
     server.row_in(&id, State::Active).await;
