@@ -82,7 +82,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.connection.ended();
+        self.connection.set_ended();
         if let Some(registry) = &*self.registry.0.current.borrow() {
             registry.do_send(actor::Closed { connection: self.connection.id });
         }

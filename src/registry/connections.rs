@@ -134,7 +134,7 @@ impl Connection {
         code.checked_sub(1).and_then(|index| BYE_REASONS.get(index).copied())
     }
 
-    pub(super) fn ended(&self) {
+    pub(super) fn set_ended(&self) {
         self.has_ended.store(true, Ordering::Release);
     }
 

@@ -41,8 +41,7 @@ pub(super) struct Follower {
     access: watch::Receiver<Arc<Access>>,
     /// As the welcome says; a reload does not break that word.
     heartbeat: Duration,
-    connection: Arc<Connection>,
-    _entered: Entered,
+    entered: Entered,
     places: Vec<Place>,
     /// The place whose batch comes next.
     turn: usize,
@@ -127,17 +126,15 @@ impl Follower {
         let mut access = app.access.subscribe();
         // The credential was checked before: it may have become invalid since.
         access.mark_changed();
-        let connection = entered.connection().clone();
         Self {
             draining: app.registry.draining(),
             registries,
             heartbeat: app.config.now().streams.heartbeat,
-            due: connection.opened_at,
+            due: entered.connection().opened_at,
             app,
             viewer,
             access,
-            connection,
-            _entered: entered,
+            entered,
             places,
             turn: 0,
             gone,
@@ -150,7 +147,7 @@ impl Follower {
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
+        self.entered.connection()
     }
 
     /// When to ask again after a `Pending`, if the connection's waker is not woken before.
@@ -178,15 +175,15 @@ impl Follower {
             Stage::Following => {}
         }
         if self.is_revoked() {
-            self.connection.close(ByeReason::Revoked);
+            self.connection().close(ByeReason::Revoked);
         }
-        if self.connection.is_suspended() {
+        if self.connection().is_suspended() {
             let until = desk.now + desk.limits.suspend_grace;
             self.stage = Stage::Suspended { until };
             return self.poll_suspended(desk.now, until);
         }
         let from = self.only_place().map(|place| place.tail.cursor());
-        if let Some(reason) = self.connection.closing() {
+        if let Some(reason) = self.connection().closing() {
             self.bye(reason);
         } else {
             if let Some(chunk) = self.share(desk) {
@@ -196,7 +193,7 @@ impl Follower {
             self.gather(cx, desk);
         }
         // Silence for a whole heartbeat, counted from the last frame, is broken by a ping.
-        let ping_at = self.connection.progressed_at() + self.heartbeat;
+        let ping_at = self.connection().progressed_at() + self.heartbeat;
         if self.frames.size().0 == 0 && ping_at <= desk.now {
             self.frames.named("ping", None, &PingFrame { ts: desk.now });
         }
@@ -213,7 +210,7 @@ impl Follower {
     }
 
     fn poll_suspended(&mut self, now: Timestamp, until: Timestamp) -> Poll<Option<Chunk>> {
-        let is_over = until <= now || self.connection.closing().is_some() || self.is_revoked();
+        let is_over = until <= now || self.connection().closing().is_some() || self.is_revoked();
         if is_over {
             self.stage = Stage::Over;
             return Poll::Ready(None);
@@ -231,7 +228,7 @@ impl Follower {
     fn welcome(&mut self) {
         let welcome = Welcome {
             protocol: crate::wire::api::PROTOCOL,
-            connection_id: self.connection.id,
+            connection_id: self.connection().id,
             heartbeat_ms: u64::try_from(self.heartbeat.as_millis()).unwrap_or(u64::MAX),
             server: concat!("seawall/", env!("CARGO_PKG_VERSION")).into(),
             draining: *self.draining.borrow_and_update(),
@@ -262,7 +259,7 @@ impl Follower {
             && self.registries.borrow_and_update().is_some()
         {
             // A registry that was rebuilt knows no streams until they tell it; the frames go on meanwhile.
-            let (app, connection) = (self.app.clone(), self.connection.clone());
+            let (app, connection) = (self.app.clone(), self.connection().clone());
             actix::spawn(async move {
                 let _ = app.registry.enter(connection).await;
             });
@@ -270,7 +267,7 @@ impl Follower {
     }
 
     fn followed(&self, index: usize) -> &Followed {
-        &self.connection.followed[index]
+        &self.connection().followed[index]
     }
 }
 

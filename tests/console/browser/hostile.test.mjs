@@ -31,6 +31,7 @@ test("markup, scripts and links of an agent that speaks ACP are text", async () 
   await say(page, "[look](https://example.org/x) and https://example.org/y");
   // The second is the end of the answer, which comes in pieces.
   await page.locator(".feed a[href='https://example.org/y']").waitFor();
+  await shows(page, "look (example.org)");
   assert.deepEqual(await strangers(page), []);
   const links = await page.locator(".feed a").evaluateAll((all) => all.map((link) => [link.getAttribute("href"), link.rel, link.target]));
   assert.deepEqual(links, [["https://example.org/x", "noopener noreferrer", "_blank"], ["https://example.org/y", "noopener noreferrer", "_blank"]]);

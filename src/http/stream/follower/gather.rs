@@ -69,7 +69,7 @@ impl Follower {
         let is_through = self.poll_frames(cx, desk).is_ready();
         match &self.read_error {
             Some(error) if before.is_none() => {
-                log::warn!(error:%, connection:% = self.connection.id; "the log cannot be read for a stream");
+                log::warn!(error:%, connection:% = self.connection().id; "the log cannot be read for a stream");
             }
             // Whether it can be read again is not known yet.
             None if !is_through => self.read_error = before,
